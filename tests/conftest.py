@@ -1,0 +1,66 @@
+"""Three tiers by folder: ``unit`` (no machine), ``integration`` (real parts), ``e2e`` (a real lab).
+
+A tier gets its marker, its time limit, and its reason when it cannot run. What did not run is said in the summary.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from metallab.run import cancel
+
+HERE = Path(__file__).parent
+ITEMS = pytest.StashKey[dict[str, int]]()
+REASONS = pytest.StashKey[dict[str, str]]()
+
+settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("house")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A kind of test: the seconds one may take, its fixtures included, and whether it needs root."""
+
+    seconds: int
+    root: bool
+
+
+TIERS = {"unit": Tier(60, root=False), "integration": Tier(300, root=True), "e2e": Tier(3600, root=True)}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    counts = dict.fromkeys(TIERS, 0)
+    reasons: dict[str, str] = {}
+    for item in items:
+        name = item.path.relative_to(HERE).parts[0]
+        tier = TIERS[name]
+        counts[name] += 1
+        item.add_marker(name)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(tier.seconds))
+        # In CI nothing is skipped: what cannot run there is to fail with its own words.
+        if tier.root and os.geteuid() != 0 and os.environ.get("CI") != "true":
+            reasons[name] = "needs root (network namespaces, a Docker daemon of its own)"
+            item.add_marker(pytest.mark.skip(reason=f"{name} tests: {reasons[name]}"))
+    config.stash[ITEMS] = counts
+    config.stash[REASONS] = reasons
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if ITEMS not in config.stash:
+        return
+    for name, count in config.stash[ITEMS].items():
+        reason = config.stash[REASONS].get(name, "" if count else "not asked for")
+        if reason:
+            terminalreporter.write_line(f"NOT RUN: {name} tests: {reason}", yellow=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_pressed_ctrl_c() -> None:
+    """A test that asks for a stop must not stop the next one."""
+    cancel.reset()
