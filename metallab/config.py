@@ -1,0 +1,308 @@
+"""``lab.yaml``: what the lab is. Typed, strict, every value with a default, every problem reported at once.
+
+Addresses are written once, as the lab network plus *host numbers* (10 is ``192.168.96.10`` in ``192.168.96.0/24``),
+so that one line moves the whole lab to another network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
+
+from metallab import errors
+from metallab.errors import LabError
+
+Role = Literal["control-plane", "worker", "client"]
+Provider = Literal["auto", "docker", "libvirt", "virtualbox"]
+# RFC 1123, and short enough for a host name made of the lab's and the machine's name (63 octets).
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
+HostNumber = Annotated[int, Field(ge=1, strict=True)]
+# For editors only: every number 0-255, the prefix (or a netmask, which ipaddress takes, too) optional.
+NETWORK_PATTERN = r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)(/[\d.]+)?$"
+PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918."""
+POD_PREFIX = 24
+"""Every node gets a /24 of the pod range, as kube-controller-manager would give it."""
+PREFIXES = {"network": (16, 28), "services": (8, 24)}
+"""The widest and the narrowest network that makes sense; the pod range depends on the number of nodes."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class HostRange(_Strict):
+    """A range of host numbers, both ends included; written ``64-95``."""
+
+    first: HostNumber
+    last: HostNumber
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+def _parse_range(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", value)
+    if match is None:
+        raise ValueError("should be two host numbers with a dash between, for example 64-95")
+    first, last = (int(number) for number in match.groups())
+    if first > last:
+        raise ValueError(f"starts after it ends; did you mean {last}-{first}?")
+    return {"first": first, "last": last}
+
+
+Pool = Annotated[
+    HostRange,
+    BeforeValidator(_parse_range),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*-\s*\d+\s*$", "examples": ["64-95"]}),
+]
+
+
+def _parse_network(value: object) -> IPv4Network:
+    # IPv4Network itself takes numbers and even booleans.
+    if isinstance(value, IPv4Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("should be an IPv4 network, for example 192.168.96.0/24")  # noqa: TRY004 - pydantic collects these
+    try:
+        return IPv4Network(value)
+    except ValueError as error:
+        try:
+            meant = IPv4Network(value, strict=False)
+        except ValueError:
+            raise ValueError("should be an IPv4 network, for example 192.168.96.0/24") from error
+        raise ValueError(f"is not the first address of its network; did you mean {meant}?") from error
+
+
+Network = Annotated[
+    IPv4Network,
+    BeforeValidator(_parse_network),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": NETWORK_PATTERN, "examples": ["192.168.96.0/24"]}),
+]
+
+
+class Machine(_Strict):
+    """One machine: its name, what it is for, its host number in the lab network, and its size."""
+
+    name: Name
+    role: Role
+    host: HostNumber
+    cpus: Annotated[int, Field(ge=1, le=64, strict=True)] = 2
+    memory: Annotated[int, Field(ge=256, le=1048576, strict=True, description="MiB")] = 2048
+
+
+class Versions(_Strict):
+    """Versions the lab insists on; empty means: what the bundle holds. The pins themselves are in bundle/*/go.mod."""
+
+    kubernetes: str | None = None
+    metallb: str | None = None
+
+
+def _default_machines() -> tuple[Machine, ...]:
+    return (
+        Machine(name="control-plane", role="control-plane", host=10),
+        Machine(name="worker-1", role="worker", host=11),
+        Machine(name="worker-2", role="worker", host=12),
+        Machine(name="client", role="client", host=200, cpus=1, memory=512),
+    )
+
+
+class Lab(_Strict):
+    """The whole lab as one frozen record; the other rooms are given this and never read the file."""
+
+    name: Name = "metallab"
+    provider: Provider = "auto"
+    network: Network = Field(default=IPv4Network("192.168.96.0/24"), description="the lab network, the nodes' LAN")
+    machines: tuple[Machine, ...] = Field(default_factory=_default_machines)
+    pool: Pool = Field(default=HostRange(first=64, last=95), description="host numbers MetalLB may give away")
+    shared_address: HostNumber = Field(default=70, alias="sharedAddress", description="of both iperf3 services")
+    pods: Network = Field(default=IPv4Network("10.244.0.0/16"), description="pod addresses, a /24 a node")
+    services: Network = Field(default=IPv4Network("10.96.0.0/16"), description="cluster-internal service addresses")
+    versions: Versions = Versions()
+
+    def at(self, host: int) -> IPv4Address:
+        """Return the address of a host number in the lab network."""
+        return self.network.network_address + host
+
+    def address(self, machine: Machine) -> IPv4Address:
+        """Return a machine's address in the lab network."""
+        return self.at(machine.host)
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """Return the first address of the lab network: the host's own (every provider takes it)."""
+        return self.at(1)
+
+    @property
+    def vip(self) -> IPv4Address:
+        """Return the address both iperf3 services share."""
+        return self.at(self.shared_address)
+
+    @property
+    def pool_range(self) -> str:
+        """Return MetalLB's pool as it is written in an IPAddressPool."""
+        return f"{self.at(self.pool.first)}-{self.at(self.pool.last)}"
+
+    @cached_property
+    def control_plane(self) -> Machine:
+        """Return the machine that runs the control plane."""
+        return next(machine for machine in self.machines if machine.role == "control-plane")
+
+    @cached_property
+    def client(self) -> Machine:
+        """Return the machine iperf3 runs on as a client; it is not a node."""
+        return next(machine for machine in self.machines if machine.role == "client")
+
+    @cached_property
+    def workers(self) -> tuple[Machine, ...]:
+        """Return the worker machines, in the order written."""
+        return tuple(machine for machine in self.machines if machine.role == "worker")
+
+    @cached_property
+    def nodes(self) -> tuple[Machine, ...]:
+        """Return the machines that are Kubernetes nodes: the control plane first."""
+        return (self.control_plane, *self.workers)
+
+    def machine(self, name: str) -> Machine:
+        """Return the machine of that name. Raises LAB-MACH-005 when there is none."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        names = ", ".join(machine.name for machine in self.machines)
+        raise LabError(errors.MACHINE_UNKNOWN, f"no machine is called {name!r}", fix=f"the machines are: {names}")
+
+    def pod_network(self, node: Machine) -> IPv4Network:
+        """Return the node's share of the pod range. It follows from the order in the file, so it never moves."""
+        start = int(self.pods.network_address) + self.nodes.index(node) * 2 ** (32 - POD_PREFIX)
+        return IPv4Network((start, POD_PREFIX))
+
+    @property
+    def dns_address(self) -> IPv4Address:
+        """Return the cluster DNS address: the tenth of the service range (kubeadm's rule)."""
+        return self.services.network_address + 10
+
+
+def load(path: Path) -> Lab:
+    """Read and check a lab file; a missing or empty file is the default lab.
+
+    Raises LAB-CONF-001 when it is no YAML, LAB-CONF-002 with every problem and its key path when its values are off.
+    """
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(errors.CONFIG_UNREADABLE, f"cannot read it: {error}", where=str(path)) from error
+    return parse(text, where=str(path))
+
+
+def parse(text: str, *, where: str = "lab.yaml") -> Lab:
+    """Check the text of a lab file; see :func:`load`."""
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise LabError(errors.CONFIG_UNREADABLE, f"not YAML: {error}", where=where) from error
+    if data is not None and not isinstance(data, dict):
+        raise LabError(errors.CONFIG_INVALID, "the file should hold keys and values", where=where)
+    try:
+        lab = Lab.model_validate(data or {})
+    except ValidationError as error:
+        raise _invalid([_describe(problem) for problem in error.errors()], where) from error
+    problems = list(_problems(lab))
+    if problems:
+        raise _invalid(problems, where)
+    return lab
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a lab file, for editors."""
+    schema = Lab.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "metallab lab file"
+    # The default is itself part of the documentation an editor shows.
+    schema["properties"]["machines"]["default"] = json.loads(Lab().model_dump_json(by_alias=True))["machines"]
+    return schema
+
+
+def _invalid(problems: list[str], where: str) -> LabError:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return LabError(errors.CONFIG_INVALID, count, where=where, detail="\n".join(problems))
+
+
+def _describe(problem: ErrorDetails) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such key"
+    given = problem.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{path}: {message}{shown}"
+
+
+def _problems(lab: Lab) -> Iterator[str]:
+    """Yield what no single value shows: roles, duplicates, and how the addresses lie to each other."""
+    yield from _role_problems(lab)
+    yield from _network_problems(lab)
+    taken: dict[int, str] = {1: "the gateway"}
+    for index, machine in enumerate(lab.machines):
+        yield from _host_problems(lab, machine.host, f"machines[{index}].host")
+        if machine.host in taken:
+            yield f"machines[{index}].host: {lab.at(machine.host)} is already {taken[machine.host]}"
+        else:
+            taken[machine.host] = machine.name
+    yield from _host_problems(lab, lab.pool.first, "pool")
+    if lab.pool.last != lab.pool.first:
+        yield from _host_problems(lab, lab.pool.last, "pool")
+    for host, owner in taken.items():
+        if lab.pool.first <= host <= lab.pool.last:
+            yield f"pool: {lab.pool} covers {lab.at(host)}, which is {owner}"
+    if not lab.pool.first <= lab.shared_address <= lab.pool.last:
+        yield f"sharedAddress: {lab.shared_address} is outside the pool {lab.pool}"
+
+
+def _role_problems(lab: Lab) -> Iterator[str]:
+    for role in ("control-plane", "client"):
+        count = sum(machine.role == role for machine in lab.machines)
+        if count != 1:
+            yield f"machines: there should be exactly one {role}, there are {count}"
+    names = [machine.name for machine in lab.machines]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"machines[{index}].name: {name!r} is used twice"
+
+
+def _host_problems(lab: Lab, host: int, key: str) -> Iterator[str]:
+    size = lab.network.num_addresses
+    if host >= size:
+        yield f"{key}: host number {host} does not fit into {lab.network} (1 to {size - 2})"
+    elif host == size - 1:
+        yield f"{key}: {lab.at(host)} is the broadcast address of {lab.network}"
+
+
+def _network_problems(lab: Lab) -> Iterator[str]:
+    ranges = {"network": lab.network, "pods": lab.pods, "services": lab.services}
+    for key, network in ranges.items():
+        if not any(network.subnet_of(private) for private in PRIVATE):
+            yield f"{key}: {network} is not a private range (RFC 1918)"
+    for key, (widest, narrowest) in PREFIXES.items():
+        if not widest <= ranges[key].prefixlen <= narrowest:
+            yield f"{key}: {ranges[key]} should be between a /{widest} and a /{narrowest}"
+    nodes = sum(machine.role != "client" for machine in lab.machines)
+    if lab.pods.num_addresses < nodes * 2 ** (32 - POD_PREFIX):
+        yield f"pods: {lab.pods} has no room for a /{POD_PREFIX} for each of {nodes} nodes"
+    keys = list(ranges)
+    for index, key in enumerate(keys):
+        for other in keys[:index]:
+            if ranges[key].overlaps(ranges[other]):
+                yield f"{key}: {ranges[key]} overlaps {other} {ranges[other]}"

@@ -1,0 +1,1 @@
+"""One way to run a command (here or on a machine) and one place that waits."""

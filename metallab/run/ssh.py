@@ -1,0 +1,222 @@
+"""A machine over SSH: the only home of paramiko. Host keys are pinned; an unknown key is an error, never a question.
+
+The lab makes one host key and one login key itself and hands them to the machines when they are created, so there is
+no moment at which a key has to be trusted on first use.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metallab import errors
+from metallab.run import cancel
+from metallab.run.result import Argv, CommandFailed, CommandTimedOut, OnLine, Result, Unreachable
+
+if TYPE_CHECKING:
+    import paramiko
+
+PORT = 22
+CONNECT_SECONDS = 5.0
+CHUNK = 65536
+TIMED_OUT = 124
+"""Exit status of coreutils' timeout(1) when it ended the command."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to log in: the user, the lab's private key, and the one host key every machine of the lab has."""
+
+    user: str
+    key: Path
+    host_key: Path
+
+
+class SshRunner:
+    """Runs commands as root on one machine. Connects when first needed, and again once when the machine restarted."""
+
+    def __init__(self, name: str, address: IPv4Address, login: Login) -> None:
+        self.name = name
+        self.address = address
+        self._login = login
+        self._client: paramiko.SSHClient | None = None
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        argv: Argv,
+        *,
+        timeout: float,
+        input: str | bytes | None = None,  # noqa: A002 - the word of metallab.run.local.run
+        check: bool = True,
+        on_line: OnLine | None = None,
+    ) -> Result:
+        """Run ``argv`` as root within ``timeout`` seconds; the limit is kept on the machine itself, too.
+
+        Raises :class:`Unreachable` when there is no connection, :class:`CommandTimedOut`, and with ``check``
+        :class:`CommandFailed` when the command ends with another status than 0.
+        """
+        words = tuple(os.fspath(word) for word in argv)
+        line = shlex.join(("sudo", "-n", "--", "timeout", "--kill-after=5", f"{timeout:.3f}", *words))
+        began = time.monotonic()
+        channel = self._open(line)
+        try:
+            stdout, stderr = _converse(channel, input, on_line, began + timeout + CONNECT_SECONDS)
+            rc = channel.recv_exit_status()
+        except (OSError, EOFError) as error:
+            raise Unreachable(self.name, f"the connection broke: {error}") from error
+        finally:
+            channel.close()
+        seconds = time.monotonic() - began
+        if rc == TIMED_OUT and seconds >= timeout:
+            raise CommandTimedOut(words, timeout, self.name, stdout + stderr)
+        if rc == -1:
+            raise Unreachable(self.name, "the connection closed before the command ended")
+        result = Result(words, rc, stdout, stderr, seconds, self.name)
+        if check and not result.ok:
+            raise CommandFailed(result)
+        return result
+
+    def answers(self, timeout: float = CONNECT_SECONDS) -> bool:
+        """Tell whether the machine lets us in with the pinned keys. Raises only for a wrong host key."""
+        with self._lock:
+            if self._alive():
+                return True
+            try:
+                self._connect(timeout)
+            except Unreachable as error:
+                if error.entry is errors.MACHINE_HOST_KEY:
+                    raise
+                return False
+            return True
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _alive(self) -> bool:
+        transport = self._client.get_transport() if self._client is not None else None
+        return transport is not None and transport.is_active()
+
+    def _open(self, line: str) -> paramiko.Channel:
+        import paramiko  # noqa: PLC0415 - 0.2 s that most commands do not need
+
+        for attempt in (1, 2):
+            with self._lock:
+                if not self._alive():
+                    self._connect(CONNECT_SECONDS)
+                transport = self._client.get_transport() if self._client is not None else None
+            try:
+                if transport is None:
+                    raise EOFError("closed")  # noqa: TRY301 - the same road as a transport that died
+                channel = transport.open_session(timeout=CONNECT_SECONDS)
+                channel.exec_command(line)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                self.close()
+                if attempt == 2:  # noqa: PLR2004
+                    raise Unreachable(self.name, str(error) or type(error).__name__) from error
+            else:
+                return channel
+        raise AssertionError("the loop above returns or raises")
+
+    def _connect(self, timeout: float) -> None:
+        import paramiko  # noqa: PLC0415
+
+        # paramiko reports every refused connection on its own logger; the caller is told by the exception.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        kind, blob = self._login.host_key.read_text(encoding="ascii").split()[:2]
+        key = paramiko.Ed25519Key(data=_decode(blob))
+        client.get_host_keys().add(str(self.address), kind, key)
+        try:
+            client.connect(
+                str(self.address),
+                port=PORT,
+                username=self._login.user,
+                key_filename=str(self._login.key),
+                look_for_keys=False,
+                allow_agent=False,
+                timeout=timeout,
+                banner_timeout=timeout,
+                auth_timeout=timeout,
+            )
+        except paramiko.BadHostKeyException as error:
+            client.close()
+            reason = f"{self.address} showed host key {error.key.get_base64()[:24]}…"
+            raise Unreachable(self.name, reason, errors.MACHINE_HOST_KEY) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            client.close()
+            raise Unreachable(self.name, f"{self.address}: {str(error) or type(error).__name__}") from error
+        if self._client is not None:
+            self._client.close()
+        self._client = client
+
+
+def _decode(blob: str) -> bytes:
+    import base64  # noqa: PLC0415
+
+    return base64.b64decode(blob)
+
+
+def _converse(
+    channel: paramiko.Channel, data: str | bytes | None, on_line: OnLine | None, deadline: float
+) -> tuple[str, str]:
+    """Send ``data``, then read both streams to their end; ``on_line`` is told of every line of stdout and stderr."""
+    if data is not None:
+        channel.sendall(data.encode() if isinstance(data, str) else data)
+    channel.shutdown_write()
+    channel.settimeout(0.25)
+    errors_reader = _Lines(on_line)
+    reader = threading.Thread(target=_drain, args=(channel.recv_stderr, errors_reader, deadline), daemon=True)
+    reader.start()
+    output_reader = _Lines(on_line)
+    _drain(channel.recv, output_reader, deadline)
+    reader.join(timeout=CONNECT_SECONDS)
+    return output_reader.text(), errors_reader.text()
+
+
+def _drain(receive: object, lines: _Lines, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        cancel.check()
+        try:
+            chunk = receive(CHUNK)  # type: ignore[operator]
+        except (socket.timeout, TimeoutError):  # noqa: UP041 - two classes before Python 3.10.?; paramiko raises the first
+            continue
+        if not chunk:
+            return
+        lines.feed(chunk)
+
+
+class _Lines:
+    """Collects bytes and hands out whole lines as they are completed."""
+
+    def __init__(self, on_line: OnLine | None) -> None:
+        self._chunks: list[bytes] = []
+        self._rest = b""
+        self._on_line = on_line
+
+    def feed(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        if self._on_line is None:
+            return
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        for line in whole:
+            self._on_line(line.decode(errors="replace"))
+
+    def text(self) -> str:
+        if self._on_line is not None and self._rest:
+            self._on_line(self._rest.decode(errors="replace"))
+            self._rest = b""
+        return b"".join(self._chunks).decode(errors="replace")
