@@ -1,0 +1,93 @@
+"""The box as a docker image, and how a container of it becomes a machine with systemd."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from metallab import errors
+from metallab.box.record import Box
+from metallab.errors import LabError
+from metallab.events import Step
+from metallab.run.local import run
+from metallab.run.result import CommandFailed
+
+REPOSITORY = "metallab/box"
+ENTRY = "/usr/local/lib/metallab/container-entry"
+IMPORT_SECONDS = 600
+ASK_SECONDS = 30
+# include/uapi/linux/capability.h, in the order of their numbers
+CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
+)
+
+
+def image_name(box: Box) -> str:
+    """Return the image's name: its tag follows from the content."""
+    return f"{REPOSITORY}:{box.key}"
+
+
+def ensure_image(box: Box, environment: Mapping[str, str], step: Step) -> str:
+    """Have the box's image in the daemon that ``environment`` leads to; older ones of ours are removed.
+
+    Raises LAB-BOX-001 with docker's words.
+    """
+    name = image_name(box)
+    if run(["docker", "image", "inspect", name], timeout=ASK_SECONDS, env=environment, check=False).ok:
+        step.skip("already there")
+        return name
+    step.progress("docker import of the golden root")
+    changes = (f'ENTRYPOINT ["{ENTRY}"]', f"LABEL metallab.box={box.key}")
+    flags = [word for change in changes for word in ("--change", change)]
+    try:
+        run(["docker", "import", *flags, box.root_tar, name], timeout=IMPORT_SECONDS, env=environment)
+    except CommandFailed as error:
+        raise LabError(errors.BOX_BUILD_FAILED, "docker import failed", detail=error.result.tail) from error
+    listed = run(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY],
+        timeout=ASK_SECONDS,
+        env=environment,
+    )
+    for old in set(listed.stdout.split()) - {name}:
+        # One that a machine of another lab still runs on cannot be removed, and should not be.
+        run(["docker", "image", "rm", old], timeout=ASK_SECONDS, env=environment, check=False)
+    step.result(name)
+    return name
+
+
+def create_args(environment_file: Path, images: Path | None, *, bounding_set: int) -> tuple[str, ...]:
+    """Return the arguments of ``docker run`` that make a container of the box a machine.
+
+    Everything systemd, containerd and the kubelet need, named one by one: ``--privileged`` fails where the host's
+    bounding set lacks a capability, and gives every device besides. ``images`` becomes /var/lib/containerd.
+    """
+    lacking = [name for number, name in enumerate(CAPABILITIES) if not bounding_set >> number & 1]
+    return (
+        *("--cgroupns", "private"),
+        *("--cap-add", "ALL"),
+        *(word for name in lacking for word in ("--cap-drop", name)),
+        *("--security-opt", "seccomp=unconfined"),
+        *("--security-opt", "apparmor=unconfined"),
+        *("--security-opt", "systempaths=unconfined"),
+        *("--device-cgroup-rule", "a *:* rwm"),
+        *("--stop-signal", "SIGRTMIN+3"),
+        *("--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108 - a mount point on the machine
+        *("--env-file", str(environment_file)),
+        *(("--volume", f"{images}:/var/lib/containerd") if images is not None else ()),
+    )
+
+
+def bounding_set(status: str) -> int:
+    """Return the capability bounding set from the text of ``/proc/self/status``."""
+    match = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    if match is None:
+        raise LabError(
+            errors.BOX_BUILD_FAILED, "the kernel shows no capability bounding set", where="/proc/self/status"
+        )
+    return int(match.group(1), 16)

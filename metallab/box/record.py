@@ -1,0 +1,76 @@
+"""The record of a finished box in the cache. It is written last: where it is, the box is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from metallab import paths
+from metallab.bundle import Bundle
+
+SUITE = "bookworm"
+"""Debian 12: its systemd 252 still boots under cgroup v1; from 256 on systemd refuses that."""
+PACKAGES = (
+    *("usr-is-merged", "systemd", "systemd-sysv", "dbus", "mount", "openssh-server", "sudo"),
+    # /etc/protocols: without it nft lists numbers, and a kube-proxy that restarts takes its own rules for foreign ones
+    "netbase",
+    *("iproute2", "iptables", "nftables", "conntrack", "ethtool", "kmod", "libseccomp2"),
+    # what a learner reaches for
+    *("iperf3", "tcpdump", "curl", "iputils-ping", "iputils-arping", "netcat-openbsd", "socat", "knot-dnsutils"),
+    *("procps", "less", "vim-tiny", "bash-completion"),
+)
+RECORD = "box.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Box:
+    """A complete box. ``root_tar`` is the golden root; ``seed`` its /var/lib/containerd with every image unpacked."""
+
+    key: str
+    dir: Path
+    sizes: Mapping[str, int]
+
+    @property
+    def root_tar(self) -> Path:
+        """Return the golden root as a tar archive."""
+        return self.dir / "root.tar"
+
+    @property
+    def seed(self) -> Path:
+        """Return the folder that machines get copies of as their /var/lib/containerd."""
+        return self.dir / "containerd"
+
+
+def home() -> Path:
+    """Return the folder of all boxes."""
+    return paths.cache_dir() / "box"
+
+
+def key_of(bundle: Bundle, provision: Path) -> str:
+    """Return the hash of everything that decides what is in the box: bundle, packages, and the provision folder."""
+    digest = hashlib.sha256(f"{SCHEMA} {SUITE} {' '.join(PACKAGES)} {bundle.digest}\n".encode())
+    for file in sorted(path for path in provision.rglob("*") if path.is_file()):
+        executable = bool(file.stat().st_mode & 0o100)
+        digest.update(f"{file.relative_to(provision)} {executable} {file.stat().st_size}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def load(folder: Path) -> Box | None:
+    """Return the box in a folder, or None when it is not complete."""
+    try:
+        sizes = json.loads((folder / RECORD).read_text())["sizes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    box = Box(folder.name, folder, sizes)
+    return box if box.root_tar.is_file() and box.seed.is_dir() else None
+
+
+def save(folder: Path) -> None:
+    """Write the record into a finished folder."""
+    sizes = {"root.tar": (folder / "root.tar").stat().st_size}
+    (folder / RECORD).write_text(json.dumps({"schema": SCHEMA, "sizes": sizes}, indent=2) + "\n")

@@ -1,0 +1,106 @@
+"""How a container of the box becomes a machine, and the image in the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metallab import errors
+from metallab.box import docker
+from metallab.box.record import Box
+from metallab.errors import LabError
+from metallab.events import Event, Kind, Step
+
+DATA = Path(__file__).parent.parent / "data" / "box"
+EVERYTHING = (1 << len(docker.CAPABILITIES)) - 1
+BOX = Box("0123456789abcdef", Path("/nowhere/0123456789abcdef"), {})
+# Answers like docker; every call is a line of $HERE/calls, what exists are lines of $HERE/images.
+FAKE_DOCKER = """\
+#!/bin/sh
+echo "$*" >>"$HERE/calls"
+case "$1 $2" in
+"image inspect") grep -qx "$3" "$HERE/images" ;;
+"image ls") cat "$HERE/images" ;;
+"import "*) [ ! -e "$HERE/full" ] || { echo "no space left on device" >&2; exit 1; } ;;
+esac
+"""
+
+
+def values(args: tuple[str, ...], flag: str) -> list[str]:
+    return [args[index + 1] for index, word in enumerate(args) if word == flag]
+
+
+def test_with_a_full_bounding_set_nothing_is_dropped() -> None:
+    args = docker.create_args(Path("/lab/env"), None, bounding_set=EVERYTHING)
+    assert values(args, "--cap-add") == ["ALL"]
+    assert "--cap-drop" not in args
+    assert "--privileged" not in args
+
+
+def test_exactly_the_capabilities_the_host_lacks_are_dropped() -> None:
+    status = (DATA / "status-without-sys-resource.txt").read_text()
+    args = docker.create_args(Path("/lab/env"), None, bounding_set=docker.bounding_set(status))
+    assert values(args, "--cap-drop") == ["SYS_RESOURCE"]
+
+
+def test_only_a_node_gets_images() -> None:
+    client = docker.create_args(Path("/lab/env"), None, bounding_set=EVERYTHING)
+    node = docker.create_args(Path("/lab/env"), Path("/lab/images"), bounding_set=EVERYTHING)
+    assert "--volume" not in client
+    assert values(node, "--volume") == ["/lab/images:/var/lib/containerd"]
+    assert values(node, "--env-file") == ["/lab/env"]
+
+
+def test_capabilities_are_numbered_as_in_the_kernel() -> None:
+    numbers = {"CHOWN": 0, "NET_ADMIN": 12, "SYS_ADMIN": 21, "SYS_RESOURCE": 24, "SYSLOG": 34, "CHECKPOINT_RESTORE": 40}
+    assert {name: docker.CAPABILITIES.index(name) for name in numbers} == numbers
+
+
+def test_a_status_without_a_bounding_set_is_an_error() -> None:
+    with pytest.raises(LabError) as caught:
+        docker.bounding_set("Name:\tcat\nCapEff:\t000001ffffffffff\n")
+    assert caught.value.entry is errors.BOX_BUILD_FAILED
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Path:
+    program = tmp_path / "docker"
+    program.write_text(FAKE_DOCKER)
+    program.chmod(0o755)
+    (tmp_path / "images").write_text("")
+    return tmp_path
+
+
+def ensure(daemon: Path) -> tuple[str, list[Event], list[str]]:
+    events: list[Event] = []
+    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
+    step = Step("machine image", events.append)
+    name = docker.ensure_image(BOX, environment, step)
+    step._end(None)
+    return name, events, (daemon / "calls").read_text().splitlines()
+
+
+def test_an_image_that_is_there_is_not_imported(daemon: Path) -> None:
+    (daemon / "images").write_text(f"{docker.image_name(BOX)}\n")
+    name, events, calls = ensure(daemon)
+    assert calls == [f"image inspect {name}"]
+    assert events[-1].kind is Kind.SKIPPED
+
+
+def test_a_new_image_replaces_older_ones_of_ours(daemon: Path) -> None:
+    (daemon / "images").write_text("metallab/box:older\n")
+    name, _, calls = ensure(daemon)
+    assert name == "metallab/box:0123456789abcdef"
+    imported = next(call for call in calls if call.startswith("import"))
+    assert f'ENTRYPOINT ["{docker.ENTRY}"]' in imported
+    assert imported.endswith(f"{BOX.root_tar} {name}")
+    assert calls[-1] == "image rm metallab/box:older"
+
+
+def test_a_failed_import_says_dockers_words(daemon: Path) -> None:
+    (daemon / "full").touch()
+    with pytest.raises(LabError) as caught:
+        ensure(daemon)
+    assert caught.value.entry is errors.BOX_BUILD_FAILED
+    assert "no space left on device" in caught.value.detail
