@@ -1,0 +1,229 @@
+"""The lab's own Docker daemon in a network namespace of its own, for a host where none answers.
+
+The daemon gets a private mount namespace too: its overlay mounts never show on the host and are gone with it, and
+a containerd of the host's (which dockerd would otherwise adopt) is hidden from it. What stays after ``destroy`` is
+its image store in the cache; the next ``up`` then imports nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from metallab import errors, paths
+from metallab.errors import LabError
+from metallab.events import Step
+from metallab.host import netns
+from metallab.run import local
+from metallab.run.wait import NotYet, WaitTimedOut, until
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+KILL_SECONDS = 5
+PING_SECONDS = 2.0
+DAEMONS = {"dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"}
+LOG_LINES = 20
+# Run by sh inside `unshare --mount`: hide the host's containerd, then become the daemon.
+DAEMON_SHELL = 'for d in /run/containerd /run/docker; do [ -d "$d" ] && mount -t tmpfs tmpfs "$d"; done; exec "$@"'
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Where one lab's sandbox keeps things. Everything follows from the lab's name."""
+
+    lab: str
+
+    @property
+    def namespace(self) -> str:
+        """Return the name of the network namespace."""
+        return f"metallab-{self.lab}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the folder of the daemon's socket: short, since a socket path holds at most 107 bytes."""
+        return Path("/run/metallab") / self.lab
+
+    @property
+    def socket(self) -> Path:
+        """Return the daemon's socket. It works from every network namespace, being a file."""
+        return self.run_dir / "docker.sock"
+
+    @property
+    def docker_host(self) -> str:
+        """Return what DOCKER_HOST must be to reach the daemon."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid_file(self) -> Path:
+        """Return the file with the daemon's process id."""
+        return self.run_dir / "docker.pid"
+
+    @property
+    def data(self) -> Path:
+        """Return the daemon's image store, kept in the cache."""
+        return paths.cache_dir() / "sandbox" / self.lab
+
+    @property
+    def cgroup(self) -> str:
+        """Return the cgroup all of the lab's machines are in."""
+        return f"/metallab-{self.lab}"
+
+    def exists(self) -> bool:
+        """Tell whether the lab has a sandbox, running or not."""
+        return netns.exists(self.namespace)
+
+    def answers(self) -> bool:
+        """Tell whether the daemon is ready: it opens its socket long before, so it is asked (its API's /_ping)."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PING_SECONDS)
+            try:
+                probe.connect(str(self.socket))
+                probe.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b" 200 " in probe.recv(64)
+            except OSError:
+                return False
+
+
+def start(sandbox: Sandbox, log: Path, step: Step) -> None:
+    """Bring the sandbox up; an answering one is left alone. Needs root.
+
+    Raises LAB-PROV-002 with the end of the daemon's log when it does not start.
+    """
+    if sandbox.exists() and sandbox.answers():
+        step.skip("already running")
+        return
+    netns.create(sandbox.namespace)
+    _end_daemon(sandbox)
+    sandbox.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sandbox.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    pid = local.spawn(_daemon_argv(sandbox), log=log)
+
+    def listening() -> None:
+        if not _is_alive(pid):
+            raise LabError(
+                errors.PROVIDER_DAEMON_FAILED, "dockerd ended while starting", where=str(log), detail=_tail(log)
+            )
+        if not sandbox.answers():
+            raise NotYet("its socket does not answer")
+
+    try:
+        until(listening, timeout=START_SECONDS, what="the lab's dockerd", entry=errors.PROVIDER_DAEMON_FAILED)
+    except WaitTimedOut as error:
+        error.detail = _tail(log)
+        raise
+
+
+def stop(sandbox: Sandbox) -> None:
+    """End the daemon and remove its namespace, socket and cgroups; the image store stays. Safe to call at any time."""
+    _end_daemon(sandbox)
+    netns.remove(sandbox.namespace)
+    shutil.rmtree(sandbox.run_dir, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        sandbox.run_dir.parent.rmdir()
+    _remove_cgroups(sandbox)
+
+
+def _daemon_argv(sandbox: Sandbox) -> list[str]:
+    daemon = [
+        "dockerd",
+        f"--data-root={sandbox.data}",
+        f"--exec-root={sandbox.run_dir}/exec",
+        f"--pidfile={sandbox.pid_file}",
+        f"--host={sandbox.docker_host}",
+        # No systemd slices: the same on every host, and nothing of the host's init is asked.
+        "--exec-opt=native.cgroupdriver=cgroupfs",
+        f"--cgroup-parent={sandbox.cgroup}",
+        "--log-driver=json-file",
+        "--log-opt=max-size=1m",
+        # A docker-proxy process per published port would be all it does here.
+        "--userland-proxy=false",
+    ]
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", DAEMON_SHELL, "sh"]
+    return [*netns.inside(sandbox.namespace), *private, *daemon]
+
+
+def _end_daemon(sandbox: Sandbox) -> None:
+    """End the daemon politely (it then stops its containers), then whatever is left of it, by pid."""
+    _signal(lambda: _daemons(sandbox), signal.SIGTERM, STOP_SECONDS)
+    _signal(lambda: _daemons(sandbox), signal.SIGKILL, KILL_SECONDS)
+    # A shim that was killed leaves its machine running; the machine's cgroup still names every process.
+    _signal(lambda: _machine_processes(sandbox), signal.SIGKILL, KILL_SECONDS)
+    sandbox.pid_file.unlink(missing_ok=True)
+
+
+def _signal(find: Callable[[], list[int]], number: signal.Signals, patience: float) -> None:
+    """Send a signal to the processes found, and wait up to ``patience`` seconds for them to be gone."""
+    for pid in find():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def gone() -> None:
+        left = find()
+        if left:
+            raise NotYet(f"processes {', '.join(map(str, left))}")
+
+    with contextlib.suppress(WaitTimedOut):
+        until(gone, timeout=patience, what="the sandbox's processes to end")
+
+
+def _machine_processes(sandbox: Sandbox) -> list[int]:
+    """Return the processes in the lab's cgroups: those of its machines."""
+    found: set[int] = set()
+    for top in _cgroups(sandbox):
+        for folder, _folders, files in os.walk(top):
+            if "cgroup.procs" in files:
+                with contextlib.suppress(OSError):
+                    found.update(int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split())
+    return sorted(found - {0, os.getpid()})
+
+
+def _daemons(sandbox: Sandbox) -> list[int]:
+    """Return the sandbox's dockerd, its containerd and its shims: they name its run folder on their command line."""
+    mark = f"{sandbox.run_dir}/".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if Path(os.fsdecode(words[0])).name in DAEMONS and any(mark in word for word in words):
+            found.append(int(entry.name))
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _tail(log: Path) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    except FileNotFoundError:
+        return ""
+
+
+def _cgroups(sandbox: Sandbox) -> list[Path]:
+    """Return the lab's cgroup under every controller (v1, hybrid) and in the one hierarchy (v2)."""
+    root = Path("/sys/fs/cgroup")
+    hierarchies = [root, *(entry for entry in root.iterdir() if entry.is_dir() and not entry.is_symlink())]
+    tops = (hierarchy / sandbox.cgroup.lstrip("/") for hierarchy in hierarchies)
+    return [top for top in tops if top.is_dir()]
+
+
+def _remove_cgroups(sandbox: Sandbox) -> None:
+    for top in _cgroups(sandbox):
+        for folder, _folders, _files in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()

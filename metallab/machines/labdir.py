@@ -1,0 +1,107 @@
+"""One lab's own folder on the host: its keys, its kubeconfig, and what the Vagrantfile reads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from metallab import paths
+from metallab.config import Lab
+from metallab.run.local import run
+from metallab.run.ssh import Login
+
+USER = "vagrant"
+
+
+@dataclass(frozen=True)
+class LabDir:
+    """The folder of one lab, readable by its owner only. Everything in it can be made again by ``lab.up``."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, lab: Lab) -> LabDir:
+        """Return the folder of a lab, which need not exist yet."""
+        return cls(paths.state_dir() / lab.name)
+
+    @property
+    def login_key(self) -> Path:
+        """Return the private key that opens every machine of the lab."""
+        return self.path / "ssh" / "id_ed25519"
+
+    @property
+    def host_key(self) -> Path:
+        """Return the private host key every machine of the lab shows."""
+        return self.path / "ssh" / "host_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """Return the known_hosts file with the lab's addresses and its one host key."""
+        return self.path / "ssh" / "known_hosts"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the admin's kubeconfig (mode 0600)."""
+        return self.path / "kubeconfig"
+
+    @property
+    def inventory(self) -> Path:
+        """Return what the Vagrantfile reads."""
+        return self.path / "inventory.json"
+
+    @property
+    def daemon_log(self) -> Path:
+        """Return the log of the sandbox's Docker daemon."""
+        return self.path / "dockerd.log"
+
+    @property
+    def vagrant_log(self) -> Path:
+        """Return everything vagrant has printed for this lab."""
+        return self.path / "vagrant.log"
+
+    @property
+    def lock(self) -> Path:
+        """Return the file that is locked while a command changes the lab."""
+        return self.path / "lock"
+
+    def images_of(self, machine: str) -> Path:
+        """Return the clone of the image seed that becomes a machine's /var/lib/containerd."""
+        return self.path / "machines" / machine / "containerd"
+
+    def environment_of(self, machine: str) -> Path:
+        """Return the file with the variables (host key included) a machine is created with."""
+        return self.path / "machines" / machine / "environment"
+
+    @property
+    def login(self) -> Login:
+        """Return how to log in to the lab's machines."""
+        return Login(USER, self.login_key, self.host_key.with_suffix(".pub"))
+
+    def prepare(self, lab: Lab) -> None:
+        """Make the folder and its keys, once. Raises LAB-HOST-002 without ssh-keygen."""
+        for folder in (self.path, self.path / "ssh", self.path / "machines"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for key in (self.login_key, self.host_key):
+            if not (key.exists() and key.with_suffix(".pub").exists()):
+                key.unlink(missing_ok=True)
+                run(
+                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"metallab {lab.name}", "-f", key], timeout=30
+                )
+        kind, blob = self.host_key.with_suffix(".pub").read_text(encoding="ascii").split()[:2]
+        lines = [f"{lab.address(machine)},{machine.name} {kind} {blob}\n" for machine in lab.machines]
+        self.known_hosts.write_text("".join(lines), encoding="ascii")
+
+    def write_secret(self, path: Path, text: str) -> None:
+        """Write a file only its owner can read, whole or not at all."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(path.name + ".new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+
+    def remove(self) -> None:
+        """Remove the folder with all keys."""
+        shutil.rmtree(self.path, ignore_errors=True)

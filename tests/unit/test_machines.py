@@ -1,0 +1,174 @@
+"""What Vagrant, ssh and docker are told about the machines."""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import json
+import os
+import shutil
+import stat
+import subprocess
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from metallab.config import Lab, parse
+from metallab.errors import LabError
+from metallab.host import provider
+from metallab.host.sandbox import Sandbox
+from metallab.machines import access, inventory
+from metallab.machines.inventory import Container
+from metallab.machines.labdir import LabDir
+
+DATA = Path(__file__).parent.parent / "data" / "machines"
+
+
+@pytest.fixture(scope="module")
+def labdir(tmp_path_factory: pytest.TempPathFactory) -> LabDir:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed: ./inv setup")
+    labdir = LabDir(tmp_path_factory.mktemp("state") / "metallab")
+    labdir.prepare(Lab())
+    return labdir
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_keys_are_made_once_and_only_the_owner_reads_them(labdir: LabDir) -> None:
+    before = (labdir.login_key.read_bytes(), labdir.host_key.read_bytes())
+    labdir.prepare(Lab())
+    assert (labdir.login_key.read_bytes(), labdir.host_key.read_bytes()) == before
+    assert before[0] != before[1]
+    assert [mode(path) for path in (labdir.path, labdir.login_key, labdir.host_key)] == [0o700, 0o600, 0o600]
+
+
+def test_a_half_made_key_pair_is_made_again(tmp_path: Path) -> None:
+    labdir = LabDir(tmp_path / "lab")
+    labdir.prepare(Lab())
+    labdir.login_key.with_suffix(".pub").unlink()
+    labdir.prepare(Lab())
+    derived = subprocess.run(
+        ["ssh-keygen", "-y", "-f", labdir.login_key], check=True, capture_output=True, text=True
+    ).stdout.split()[1]
+    assert labdir.login_key.with_suffix(".pub").read_text().split()[1] == derived
+
+
+def test_known_hosts_pins_every_machine(labdir: LabDir) -> None:
+    lines = labdir.known_hosts.read_text().splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "192.168.96.10,control-plane",
+        "192.168.96.11,worker-1",
+        "192.168.96.12,worker-2",
+        "192.168.96.200,client",
+    ]
+    assert {line.split()[2] for line in lines} == {labdir.host_key.with_suffix(".pub").read_text().split()[1]}
+
+
+def test_a_secret_file_is_0600_from_its_first_moment_whatever_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        LabDir(tmp_path).write_secret(tmp_path / "sub" / "kubeconfig", "secret")
+    finally:
+        os.umask(old)
+    assert mode(tmp_path / "sub" / "kubeconfig") == 0o600
+    assert mode(tmp_path / "sub") == 0o700
+    assert list((tmp_path / "sub").iterdir()) == [tmp_path / "sub" / "kubeconfig"]
+
+
+def test_the_inventory_is_what_the_vagrantfile_reads(labdir: LabDir) -> None:
+    lab = Lab()
+    containers = {machine.name: Container("metallab/box:0", ("--cgroupns", "private")) for machine in lab.machines}
+    record = inventory.resolve(
+        lab,
+        labdir,
+        environment={"DOCKER_HOST": "unix:///run/metallab/metallab/docker.sock"},
+        namespace=("nsenter", "--net=/run/netns/metallab-metallab"),
+        containers=containers,
+    )
+    text = record.to_json().replace(str(labdir.path), "LABDIR")
+    assert text == (DATA / "inventory.json").read_text()
+
+
+def test_without_a_sandbox_vagrant_needs_no_way_in(labdir: LabDir) -> None:
+    record = inventory.resolve(Lab(), labdir, environment={})
+    assert json.loads(record.to_json())["proxy_command"] is None
+
+
+def test_a_machine_is_given_its_keys_and_names_in_a_file(labdir: LabDir) -> None:
+    lab = Lab()
+    text = inventory.environment_file(lab, lab.client, labdir)
+    values = dict(line.split("=", 1) for line in text.splitlines())
+    assert values["METALLAB_ROLE"] == "client"
+    assert base64.b64decode(values["METALLAB_HOST_KEY"]) == labdir.host_key.read_bytes()
+    assert values["METALLAB_AUTHORIZED_KEY"] == labdir.login_key.with_suffix(".pub").read_text().strip()
+    assert "192.168.96.11 worker-1\n" in base64.b64decode(values["METALLAB_HOSTS"]).decode()
+    assert "PRIVATE" not in text.replace("METALLAB", "")
+
+
+def test_moving_the_network_moves_every_address_vagrant_sees(labdir: LabDir) -> None:
+    lab = parse("network: 10.20.30.0/24")
+    record = inventory.resolve(lab, labdir, environment={})
+    assert [machine.ip for machine in record.machines] == ["10.20.30.10", "10.20.30.11", "10.20.30.12", "10.20.30.200"]
+
+
+def test_ssh_trusts_only_the_pinned_key_and_keeps_words_apart(labdir: LabDir) -> None:
+    argv = access.ssh_argv(Lab(), labdir, "client", ["echo", "two words", "$HOME"])
+    assert argv[-2:] == ["vagrant@192.168.96.200", "echo 'two words' '$HOME'"]
+    assert "StrictHostKeyChecking=yes" in argv
+    assert f"UserKnownHostsFile={labdir.known_hosts}" in argv
+    assert access.ssh_argv(Lab(), labdir, "client", [])[-1] == "vagrant@192.168.96.200"
+
+
+def test_an_unknown_machine_is_named_with_those_there_are(labdir: LabDir) -> None:
+    with pytest.raises(LabError) as caught:
+        access.ssh_argv(Lab(), labdir, "clinet", [])
+    assert caught.value.entry.id == "LAB-MACH-005"
+    assert "control-plane, worker-1, worker-2, client" in caught.value.fix
+
+
+def test_routes_of_a_real_host() -> None:
+    found = provider.routes((DATA / "ip-route.json").read_text())
+    assert (IPv4Network("172.17.0.0/16"), "docker0") in found
+    assert all(network.prefixlen > 0 for network, _device in found)
+
+
+def test_a_sandbox_socket_path_fits_into_a_socket_address() -> None:
+    assert len(str(Sandbox("a" * 24).socket)) < 108
+
+
+@pytest.mark.parametrize("name", ["libvirt", "virtualbox"])
+def test_a_provider_that_is_not_there_yet_is_refused(name: str) -> None:
+    with pytest.raises(LabError) as caught:
+        provider.choose(parse(f"provider: {name}"))
+    assert caught.value.entry.id == "LAB-PROV-003"
+
+
+def test_too_few_inotify_instances_are_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("5\n")
+    monkeypatch.setattr(provider, "INOTIFY_LIMIT", limit)
+    with pytest.raises(LabError) as caught:
+        provider.check_inotify(Lab())
+    assert caught.value.entry.id == "LAB-HOST-011"
+    assert "needs 70" in caught.value.what
+    assert "fs.inotify.max_user_instances" in caught.value.fix
+
+
+def test_inotify_instances_are_counted_for_real() -> None:
+    libc = ctypes.CDLL(None)
+    before = provider.inotify_instances(Path("/proc"))
+    descriptor = libc.inotify_init1(0)
+    try:
+        assert descriptor >= 0
+        mine = Path("/proc/self/fd") / str(descriptor)
+        assert str(mine.readlink()) == "anon_inode:inotify"
+        assert provider.inotify_instances(Path("/proc")) >= 1
+    finally:
+        os.close(descriptor)
+    assert before >= 0
