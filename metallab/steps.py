@@ -1,0 +1,279 @@
+"""The story of a bring-up: read this and you know the lab.
+
+Every step first looks whether it is already done, so running a command again changes nothing, and running it after
+an interruption goes on where that stopped. What depends on what is written beside each job; the rest overlaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from metallab import box as boxes
+from metallab import bundle as bundles
+from metallab import errors, lock, workflow
+from metallab.box import docker as box_docker
+from metallab.box import seed as box_seed
+from metallab.bundle import Bundle
+from metallab.cluster import example, kubeadm, metallb, podnet, ready
+from metallab.cluster.api import Cluster, preload
+from metallab.config import Lab, Machine
+from metallab.errors import LabError
+from metallab.events import Events, Step
+from metallab.host import netns, provider, sandbox
+from metallab.host.provider import Choice
+from metallab.machines import inventory
+from metallab.machines.inventory import Container, Runners
+from metallab.machines.labdir import LabDir
+from metallab.machines.vagrant import STAGGER, Vagrant
+from metallab.run.ssh import SshRunner
+from metallab.run.wait import NotYet, pause, until
+from metallab.workflow import Job
+
+SSH_SECONDS = 120
+GLANCE_SECONDS = 1.0
+"""How long a machine that should be up may take to let us in before Vagrant is asked to bring it up."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A lab on this host: its record, its folder, its provider, and the ways to its machines and its cluster."""
+
+    lab: Lab
+    labdir: LabDir
+    choice: Choice
+    vagrant: Vagrant
+    runners: Runners
+    cluster: Cluster
+
+    def runner(self, machine: Machine) -> SshRunner:
+        """Return the runner of a machine."""
+        return self.runners.of(machine)
+
+
+def site(lab: Lab) -> Site:
+    """Return the lab's site, with this process inside the lab's network where it has one. Touches nothing."""
+    choice = provider.choose(lab)
+    if choice.sandbox is not None and choice.sandbox.exists():
+        netns.enter(choice.sandbox.namespace)
+    labdir = LabDir.of(lab)
+    return Site(
+        lab=lab,
+        labdir=labdir,
+        choice=choice,
+        vagrant=Vagrant(labdir, choice.environment),
+        runners=Runners(lab, labdir),
+        cluster=Cluster(labdir.kubeconfig),
+    )
+
+
+def existing(lab: Lab) -> Site:
+    """Return the site of a lab that was brought up. Raises LAB-MACH-007 when it was not."""
+    if not LabDir.of(lab).inventory.exists():
+        raise LabError(errors.MACHINE_NOT_UP, f"the lab {lab.name} is not up")
+    return site(lab)
+
+
+# -- lab.up ----------------------------------------------------------------------------------------------------
+
+
+def bring_up(lab: Lab, events: Events) -> Site:
+    """Bring machines and cluster up and return the site. Every error is a LabError; running it again goes on."""
+    bundle = bundles.require()
+    check_versions(lab, bundle)
+    ready_site = prepare(lab, events)
+    with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
+        workflow.perform(_jobs(ready_site, bundle), events)
+    return ready_site
+
+
+def _jobs(here: Site, bundle: Bundle) -> list[Job]:
+    lab = here.lab
+    control_plane = f"machine {lab.control_plane.name}"
+    started: dict[str, datetime] = {}
+    return [
+        Job("kubernetes client", lambda _step: preload()),
+        *(
+            Job(f"machine {machine.name}", _machine_job(here, machine, index, started))
+            for index, machine in enumerate(sorted(lab.machines, key=_importance))
+        ),
+        Job("control plane", _control_plane_job(here, bundle), after=(control_plane, "kubernetes client")),
+        *(
+            Job(f"join {worker.name}", _join_job(here, worker), after=(f"machine {worker.name}", "control plane"))
+            for worker in lab.workers
+        ),
+        Job(
+            "cluster ready",
+            _ready_job(here, started),
+            after=("control plane", *(f"join {worker.name}" for worker in lab.workers)),
+        ),
+    ]
+
+
+def _importance(machine: Machine) -> int:
+    """Order the starts: everything waits for the control plane, nothing for the client."""
+    return ("control-plane", "worker", "client").index(machine.role)
+
+
+def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, datetime]) -> workflow.Do:
+    def bring_machine_up(step: Step) -> None:
+        runner = here.runner(machine)
+        if runner.answers(GLANCE_SECONDS):
+            step.skip("already up")
+            return
+        pause(index * STAGGER)
+        if machine in here.lab.nodes:
+            started[machine.name] = datetime.now(timezone.utc).replace(microsecond=0)
+        here.vagrant.up(machine.name, step.progress, docker_name=_container_name(here.lab, machine))
+
+        def lets_us_in() -> None:
+            if not runner.answers():
+                raise NotYet(f"no SSH at {here.lab.address(machine)}")
+
+        what = f"SSH to {machine.name}"
+        until(lets_us_in, timeout=SSH_SECONDS, what=what, entry=errors.MACHINE_UNREACHABLE, on_wait=step.progress)
+        step.result(str(here.lab.address(machine)))
+
+    return bring_machine_up
+
+
+def _control_plane_job(here: Site, bundle: Bundle) -> workflow.Do:
+    def make_control_plane(step: Step) -> None:
+        node = here.lab.control_plane
+        runner = here.runner(node)
+        podnet.configure(here.lab, node, runner)
+        kubeadm.init(here.lab, runner, bundle.versions, step)
+        here.labdir.write_secret(here.labdir.kubeconfig, kubeadm.kubeconfig(here.lab, runner))
+
+    return make_control_plane
+
+
+def _join_job(here: Site, worker: Machine) -> workflow.Do:
+    def join(step: Step) -> None:
+        runner = here.runner(worker)
+        podnet.configure(here.lab, worker, runner)
+        kubeadm.join(here.lab, worker, runner, here.cluster, step)
+
+    return join
+
+
+def _ready_job(here: Site, started: dict[str, datetime]) -> workflow.Do:
+    returning = here.labdir.kubeconfig.exists()
+
+    def wait_until_ready(step: Step) -> None:
+        if returning:
+            ready.wait_for_return(here.cluster, started, step)
+        ready.wait_for_cluster(here.lab, here.cluster, _node_runners(here), step)
+
+    return wait_until_ready
+
+
+def check_versions(lab: Lab, bundle: Bundle) -> None:
+    """Refuse a lab file that insists on a version the bundle does not hold. Raises LAB-CONF-003."""
+    held = {"kubernetes": bundle.versions.kubernetes, "metallb": bundle.versions.metallb}
+    for project, version in held.items():
+        wanted = getattr(lab.versions, project)
+        if wanted is not None and wanted.lstrip("v") != version.lstrip("v"):
+            what = f"versions.{project} is {wanted}, the bundle holds {version}"
+            raise LabError(errors.CONFIG_VERSION_MISMATCH, what)
+
+
+# -- what Vagrant needs before it can start anything -------------------------------------------------------------
+
+
+def prepare(lab: Lab, events: Events) -> Site:
+    """Make what the machines are made from: keys, image clones, the sandbox, the image, Vagrant's inventory."""
+    box = boxes.require(bundles.require())
+    choice = provider.choose(lab)
+    provider.check_network_is_free(lab, choice)
+    labdir = LabDir.of(lab)
+    if not labdir.inventory.exists():
+        provider.check_inotify(lab)
+    with lock.held(labdir.lock, f"the lab {lab.name}"):
+        labdir.prepare(lab)
+        if choice.sandbox is not None:
+            with events.step("sandbox") as step:
+                sandbox.start(choice.sandbox, labdir.daemon_log, step)
+        here = site(lab)
+        with events.step("machine image") as step:
+            image = box_docker.ensure_image(box, choice.environment, step)
+        for machine in lab.nodes:
+            if not labdir.images_of(machine.name).exists():
+                box_seed.clone(box.seed, labdir.images_of(machine.name))
+        _write_inventory(here, image)
+    return here
+
+
+def write_inventory(lab: Lab, _events: Events) -> Site:
+    """Write what the Vagrantfile reads, for a `vagrant` typed by hand; makes no machine and starts no daemon."""
+    here = site(lab)
+    if not here.labdir.inventory.exists():
+        here.labdir.prepare(lab)
+        _write_inventory(here, box_docker.image_name(boxes.require(bundles.require())))
+    return here
+
+
+def _write_inventory(here: Site, image: str) -> None:
+    lab, labdir = here.lab, here.labdir
+    capabilities = box_docker.bounding_set(Path("/proc/self/status").read_text())
+    containers = {}
+    for machine in lab.machines:
+        environment = labdir.environment_of(machine.name)
+        labdir.write_secret(environment, inventory.environment_file(lab, machine, labdir))
+        images = labdir.images_of(machine.name) if machine in lab.nodes else None
+        containers[machine.name] = Container(
+            image, box_docker.create_args(environment, images, bounding_set=capabilities)
+        )
+    namespace = netns.inside(here.choice.sandbox.namespace) if here.choice.sandbox is not None else ()
+    record = inventory.resolve(
+        lab, labdir, environment=here.choice.environment, namespace=namespace, containers=containers
+    )
+    labdir.write_secret(labdir.inventory, record.to_json())
+
+
+def _container_name(lab: Lab, machine: Machine) -> str:
+    return f"metallab-{lab.name}-{machine.name}"
+
+
+# -- the other commands ----------------------------------------------------------------------------------------
+
+
+def install_metallb(here: Site, events: Events) -> None:
+    """Install MetalLB with the lab's pool; changes nothing when it is there."""
+    with events.step("MetalLB") as step:
+        metallb.install(here.lab, here.cluster, bundles.require().metallb_manifest, _node_runners(here), step)
+
+
+def deploy_example(here: Site, events: Events) -> None:
+    """Deploy the iperf3 server and its two services; changes nothing when they are there."""
+    with events.step("iperf3 example") as step:
+        example.deploy(here.lab, here.cluster, bundles.require().image_ref("iperf3"), step)
+
+
+def halt(lab: Lab, events: Events) -> None:
+    """Power every machine off, keeping what is on their disks."""
+    here = existing(lab)
+    with lock.held(here.labdir.lock, f"the lab {lab.name}"), events.step("power off") as step:
+        here.vagrant.halt(step.progress)
+
+
+def tear_down(lab: Lab, events: Events) -> None:
+    """Remove machines, network, sandbox and keys. Works on a half-made or half-broken lab; the cache stays."""
+    here = site(lab)
+    labdir, box = here.labdir, here.choice.sandbox
+    with lock.held(labdir.lock, f"the lab {lab.name}"):
+        if labdir.inventory.exists() and (box is None or box.answers()):
+            with events.step("machines") as step:
+                here.vagrant.destroy(step.progress)
+        if box is not None:
+            with events.step("sandbox"):
+                sandbox.stop(box)
+        here.vagrant.forget()
+        for machine in lab.machines:
+            box_seed.remove(labdir.images_of(machine.name))
+        labdir.remove()
+
+
+def _node_runners(here: Site) -> dict[str, SshRunner]:
+    return {node.name: here.runner(node) for node in here.lab.nodes}

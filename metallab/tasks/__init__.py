@@ -1,0 +1,1 @@
+"""The tasks a user types: one module a namespace, each task flags and one call."""

@@ -1,0 +1,61 @@
+"""``inv lab.…``: the machines and the cluster on them."""
+
+from __future__ import annotations
+
+import json
+
+from metallab import console, overview, steps
+from metallab.errors import ExitCode
+from metallab.machines import access
+from metallab.tasks._task import Session, finish, task
+
+
+@task
+def up(session: Session) -> None:
+    """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up."""
+    steps.bring_up(session.lab, session.events)
+
+
+@task(help={"output": "table (default) or json"})
+def status(session: Session, output: str = "table") -> None:
+    """Show machines, nodes, MetalLB, the address and who announces it. Example: ./inv lab.status."""
+    seen = overview.look(steps.existing(session.lab))
+    if output == "json":
+        console.line(json.dumps(seen.to_dict(), indent=2))
+    else:
+        console.table(f"{seen.lab} · {seen.network} · {seen.provider}", ("layer", "part", "state"), seen.lines())
+        console.line(f"\nfirst broken layer: {seen.broken}" if seen.broken else "\nall is well")
+    finish(int(ExitCode.CHECK_FAILED) if seen.broken else 0)
+
+
+@task(positional=["name"], help={"name": "a machine of lab.yaml; a command may follow after --"})
+def ssh(session: Session, name: str) -> None:
+    """Log in to a machine, or run one command on it. Example: ./inv lab.ssh client -- ip address."""
+    site = steps.existing(session.lab)
+    access.become_ssh(site.lab, site.labdir, name, session.remainder)
+
+
+@task(help={"yes": "do not ask"})
+def destroy(session: Session, yes: bool = False) -> None:
+    """Remove the machines, the cluster and the sandbox; the cache stays. Example: ./inv lab.destroy --yes."""
+    if not yes:
+        console.confirm(f"Destroy the lab {session.lab.name} with all its machines?")
+    steps.tear_down(session.lab, session.events)
+
+
+@task
+def halt(session: Session) -> None:
+    """Power the machines off; ./inv lab.up brings them back. Example: ./inv lab.halt."""
+    steps.halt(session.lab, session.events)
+
+
+@task
+def inventory(session: Session) -> None:
+    """Print the file the Vagrantfile reads (vagrant asks for it). Example: ./inv lab.inventory."""
+    console.line(str(steps.write_inventory(session.lab, session.events).labdir.inventory))
+
+
+@task
+def prepare(session: Session) -> None:
+    """Make what a bare `vagrant up` needs and print the file it reads. Example: ./inv lab.prepare."""
+    console.line(str(steps.prepare(session.lab, session.events).labdir.inventory))

@@ -1,0 +1,157 @@
+"""``inv lint``, ``inv test``, ``inv completion``: for the people who work on the lab, and for the shell."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from invoke.completion.complete import print_completion_script
+
+from metallab import box as boxes
+from metallab import bundle as bundles
+from metallab import console, errors, lock, paths
+from metallab.errors import LabError
+from metallab.events import Events
+from metallab.run.local import replace, run
+from metallab.tasks._task import Session, task
+from metallab.tasks.setup import install
+
+TIERS = ("unit", "integration", "e2e")
+SHELLS = ("bash", "zsh", "fish")
+INSTALL_TIMEOUT = 900
+LINTER_TIMEOUT = 900
+
+
+@dataclass(frozen=True)
+class Linter:
+    """One linter: what it is called, and its words after the folder of the venv's programs."""
+
+    title: str
+    argv: tuple[str, ...]
+    fix: tuple[str, ...] | None = None
+    """The same linter asked to mend what it can."""
+
+
+def linters(root: Path) -> tuple[Linter, ...]:
+    """Return every linter of the house, in the order they run. ``.pre-commit-config.yaml`` holds the same lines."""
+    return (
+        Linter("ruff check", ("ruff", "check", "."), ("ruff", "check", "--fix", ".")),
+        Linter("ruff format", ("ruff", "format", "--check", "."), ("ruff", "format", ".")),
+        Linter("mypy", ("mypy",)),
+        Linter("import-linter", ("lint-imports",)),
+        Linter("yamllint", ("yamllint", "--strict", ".")),
+        Linter("shellcheck", ("shellcheck", *shell_scripts(root))),
+    )
+
+
+@task(help={"fix": "mend what ruff can mend"})
+def lint(session: Session, fix: bool = False) -> None:
+    """Run every linter and say of each whether it is content; all run, also after one complained."""
+    install_tools(session.events)
+    root = paths.repo_root()
+    programs = Path(sys.executable).parent
+    complaints: list[str] = []
+    for linter in linters(root):
+        argv = linter.fix if fix and linter.fix is not None else linter.argv
+        with session.events.step(linter.title) as step:
+            result = run([programs / argv[0], *argv[1:]], timeout=LINTER_TIMEOUT, cwd=root, check=False)
+            step.result("good" if result.ok else "complains")
+        if not result.ok:
+            complaints.append(linter.title)
+            console.line((result.stdout + result.stderr).rstrip())
+    if complaints:
+        raise LabError(errors.HOST_TESTS_FAILED, f"not content: {', '.join(complaints)}")
+
+
+@task(help={"yes": "install host packages without asking", "fast": "only what needs no machine (seconds)"})
+def test(session: Session, yes: bool = False, fast: bool = False) -> None:
+    """Run the tests, the end-to-end ones on a real lab included. Words after -- go to pytest."""
+    install_tools(session.events)
+    if not fast:
+        prepare(session.events, yes=yes)
+    os.chdir(paths.repo_root())
+    tiers = TIERS[:1] if fast else TIERS
+    # This process becomes pytest: Ctrl-C then reaches its fixtures, which take the test lab down.
+    replace([sys.executable, "-m", "pytest", *(f"tests/{tier}" for tier in tiers), *session.remainder])
+
+
+@task(help={"shell": "bash, zsh or fish; without it the one in $SHELL"})
+def completion(_session: Session, shell: str = "") -> None:
+    """Print the completion script for a shell: eval "$(./inv completion)" completes ./inv and inv."""
+    name = shell or Path(os.environ.get("SHELL", "bash")).name
+    console.line(completion_script(name))
+
+
+def prepare(events: Events, *, yes: bool) -> None:
+    """Make what the tests of real parts need: host packages, bundle, box. Here and not in a fixture, to be seen.
+
+    Without root they are left out; the tests that need them then say so in pytest's summary.
+    """
+    if os.geteuid() != 0:
+        events.warn("integration and end-to-end tests need root: they will be skipped")
+        return
+    install(events, yes=yes)
+    boxes.build(bundles.build(events), events)
+
+
+def install_tools(events: Events) -> None:
+    """Install what tests and linters need into the venv, by the hashes of requirements/dev.txt, once.
+
+    Raises LAB-HOST-004 when pip cannot.
+    """
+    requirements = paths.repo_root() / "requirements" / "dev.txt"
+    stamp = Path(sys.prefix) / "metallab-dev.txt"
+    wanted = requirements.read_bytes()
+    if stamp.exists() and stamp.read_bytes() == wanted:
+        return
+    with lock.held(Path(sys.prefix) / "metallab-dev.lock", "the tools in .venv"), events.step("test tools") as step:
+        step.progress("pip installs requirements/dev.txt into .venv")
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+        run([*pip, "--require-hashes", "-r", requirements], timeout=INSTALL_TIMEOUT)
+        stamp.write_bytes(wanted)
+
+
+def shell_scripts(root: Path) -> tuple[str, ...]:
+    """Return the shell scripts of the repository, known by their first line, relative to its root."""
+    return tuple(sorted(str(path.relative_to(root)) for path in _candidates(root) if _is_shell(path)))
+
+
+def _candidates(root: Path) -> Iterator[Path]:
+    yield from (root / "inv", root / ".ci" / "run")
+    yield from (path for path in (root / "provision").rglob("*") if path.is_file())
+
+
+def _is_shell(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.match(rb"#!\s*\S*(/| )(sh|bash)\b", file.readline()) is not None
+
+
+def completion_script(shell: str) -> str:
+    """Return Invoke's completion script for ``shell``, changed so that it asks the very command being completed.
+
+    Invoke's own asks the program ``inv`` on the PATH, which there need not be: ``./inv`` is typed with its path.
+    Raises LAB-HOST-010 for a shell Invoke has no script for.
+    """
+    if shell not in SHELLS:
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no completion for {shell!r}; there is: {', '.join(SHELLS)}")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        print_completion_script(shell, ["inv"])
+    asked, asks = {
+        "bash": ("inv --complete -- ${COMP_WORDS[*]}", '"${COMP_WORDS[0]}" --complete -- inv "${COMP_WORDS[@]:1}"'),
+        "zsh": ("inv ${=collection_arg} --complete -- ${words}", "${words[1]} --complete -- inv ${words[2,-1]}"),
+        "fish": (
+            "inv --complete -- (commandline --tokenize)",
+            "set -l typed (commandline --tokenize)\n    $typed[1] --complete -- inv $typed[2..-1]",
+        ),
+    }[shell]
+    text = printed.getvalue()
+    if asked not in text:
+        raise AssertionError(f"Invoke's {shell} completion script has changed")
+    return text.replace(asked, asks).rstrip()

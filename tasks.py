@@ -1,0 +1,27 @@
+"""The tasks of the lab: a table of contents. Each namespace is a module of ``metallab.tasks``."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from metallab.tasks import box, bundle, config, demo, iperf3, kubectl, lab, metallb, quality, setup, verify
+
+ns = Collection(
+    # the two commands of the README
+    demo.demo,
+    quality.test,
+    # preparing a host
+    setup.setup,
+    Collection.from_module(bundle, name="bundle"),
+    Collection.from_module(box, name="box"),
+    # the lab
+    Collection.from_module(lab, name="lab"),
+    Collection.from_module(metallb, name="metallb"),
+    Collection.from_module(iperf3, name="iperf3"),
+    verify.verify,
+    kubectl.kubectl,
+    Collection.from_module(config, name="config"),
+    # for the people who work on it
+    quality.lint,
+    quality.completion,
+)

@@ -1,0 +1,157 @@
+"""A real lab, driven as a user drives it: by ``./inv`` in a process of its own, from nothing to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+UP_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody at a shell with one lab file."""
+
+    lab_file: Path
+    state: Path
+    prefix: tuple[str, ...] = ()
+    extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the shell's environment; the cache is the host's own, since everything in it is keyed by content."""
+        named = {"LAB_FILE": str(self.lab_file), "XDG_STATE_HOME": str(self.state), "NO_COLOR": "1", **dict(self.extra)}
+        return {**os.environ, **named}
+
+    def inv(self, *words: str, expect: int = 0, timeout: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Type a command and look at its exit code."""
+        done = subprocess.run(
+            [*self.prefix, REPO / "inv", *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        shown = f"$ ./inv {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+        print(shown)
+        assert done.returncode == expect, shown
+        return done
+
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
+        """Type a command that will be interrupted: in a process group of its own, as a shell would.
+
+        What runs in the background of a script ignores Ctrl-C and its children inherit that, so it is taken back.
+        """
+        return subprocess.Popen(
+            ["env", "--default-signal=INT", *self.prefix, REPO / "inv", *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def json(self, *words: str, expect: int = 0) -> Any:
+        """Type a command with ``-o json`` and read its answer."""
+        return json.loads(self.inv(*words, "-o", "json", expect=expect).stdout)
+
+    def kubectl(self, *words: str) -> str:
+        """Ask the cluster."""
+        return self.inv("kubectl", "--", *words).stdout
+
+
+def need_root() -> None:
+    """Skip, loudly, where no lab can run."""
+    if os.geteuid() != 0:
+        pytest.skip("END-TO-END TESTS NOT RUN: they start a lab of their own, which needs root")
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """Have the bundle and the box; the second time this takes a second."""
+    need_root()
+    nobody = User(REPO / "lab.yaml", Path("/nonexistent"))
+    nobody.inv("bundle.build", timeout=3600)
+    nobody.inv("box.build", timeout=1800)
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User]:
+    """A user whose lab is called e2e; it is destroyed at the end, whatever happened."""
+    folder = tmp_path_factory.mktemp("e2e")
+    (folder / "lab.yaml").write_text("name: e2e\n")
+    someone = User(folder / "lab.yaml", folder / "state")
+    try:
+        yield someone
+    finally:
+        subprocess.run(
+            [REPO / "inv", "lab.destroy", "--yes"],
+            env=someone.environment,
+            check=False,
+            capture_output=True,
+            timeout=300,
+        )
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a lab called e2e could leave behind on a host. Another lab may be running beside it."""
+
+    namespaces: frozenset[str]
+    processes: frozenset[str]
+    mounts: frozenset[str]
+    interfaces: frozenset[str]
+    folders: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Leftovers:
+        """Look at the host."""
+        return cls(
+            namespaces=frozenset(_lines("ip", "netns", "list")) & {"metallab-e2e"},
+            processes=frozenset(_processes()),
+            mounts=frozenset(
+                line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if "e2e" in line
+            ),
+            interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
+            folders=frozenset(
+                [
+                    *map(str, Path("/run/metallab").glob("e2e")),
+                    *map(str, Path("/run/netns").glob("metallab-e2e")),
+                    *map(str, Path("/sys/fs/cgroup").glob("**/metallab-e2e")),
+                ]
+            ),
+        )
+
+
+def _lines(*argv: str) -> Sequence[str]:
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return [line.split()[0] for line in done.stdout.splitlines() if line]
+
+
+def _processes() -> Iterator[str]:
+    """Yield the processes that name the lab on their command line or run in its cgroups."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                words, cgroup = (entry / "cmdline").read_bytes(), (entry / "cgroup").read_text()
+            except OSError:
+                continue
+            if b"/metallab/e2e/" in words or "/metallab-e2e/" in cgroup or b"metallab-e2e" in words:
+                yield f"{entry.name} {words.decode(errors='replace')}"
+
+
+def interrupt(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
+    """Press Ctrl-C (or worse) at a command that runs, and wait for its end."""
+    os.killpg(process.pid, number)
+    return process.wait(timeout=120)

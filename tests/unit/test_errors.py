@@ -1,0 +1,91 @@
+"""The catalogue of errors: unique, helpful, explained, and really raised."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from metallab import errors, paths
+from metallab.errors import Entry, LabError
+
+ENTRIES = errors.catalogue()
+NAMES = {name: value for name, value in vars(errors).items() if isinstance(value, Entry)}
+GUIDE = (paths.repo_root() / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+CHAPTERS: dict[str, str] = dict(re.findall(r"^## (\S+)\n(.*?)(?=^#|\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+
+
+def named(entry: Entry) -> str:
+    return entry.id
+
+
+def used_names() -> set[str]:
+    """Return the entries that code outside the catalogue names (``errors.NAME``)."""
+    found: set[str] = set()
+    for file in (paths.repo_root() / "metallab").rglob("*.py"):
+        if file.name != "errors.py":
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "errors":
+                    found.add(node.attr)
+    return found
+
+
+def test_every_id_is_given_once() -> None:
+    ids = [entry.id for entry in ENTRIES]
+    assert sorted(set(ids)) == sorted(ids)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=named)
+def test_an_entry_has_a_layer_a_meaning_and_a_next_step(entry: Entry) -> None:
+    assert re.fullmatch(r"LAB-(HOST|CONF|PROV|MACH|CLUS|MLB|BNDL|BOX|PRF)-\d{3}", entry.id)
+    assert entry.title
+    assert entry.title == entry.title.rstrip(".")
+    assert len(entry.fix) > len("run: x")
+    assert entry.exit_code.value not in (0, 2, 3)
+
+
+@pytest.mark.parametrize("layer", ["HOST", "CONF", "PROV", "MACH", "CLUS", "MLB", "BNDL", "BOX", "PRF"])
+def test_a_layer_has_one_exit_code(layer: str) -> None:
+    codes = {entry.exit_code for entry in ENTRIES if entry.id.startswith(f"LAB-{layer}-")}
+    # A failed check is a result, not a fault of the host.
+    assert len(codes - {errors.ExitCode.CHECK_FAILED}) == 1
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=named)
+def test_an_entry_has_a_chapter_in_the_guide(entry: Entry) -> None:
+    assert "**You see**" in CHAPTERS[entry.id]
+    assert "**Do**" in CHAPTERS[entry.id]
+
+
+def test_the_guide_has_no_chapter_for_an_error_there_is_not() -> None:
+    assert set(CHAPTERS) == {entry.id for entry in ENTRIES}
+
+
+def test_every_entry_is_raised_somewhere_and_none_is_invented() -> None:
+    used = used_names()
+    constants = {name for name in used if name.isupper()}
+    assert constants == set(NAMES)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=named)
+def test_the_next_step_names_commands_there_are(entry: Entry) -> None:
+    tasks = (paths.repo_root() / "metallab" / "tasks").glob("*.py")
+    defined = {
+        name if file.stem in ("setup", "verify", "quality", "demo", "kubectl") else f"{file.stem}.{name}"
+        for file in tasks
+        for name in re.findall(r"^def (\w+)\(_?session", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    for command in re.findall(r"\./inv ([a-z0-9]+(?:\.[a-z]+)?)", entry.fix):
+        assert command in defined
+
+
+def test_an_error_carries_what_where_and_the_catalogue_s_next_step() -> None:
+    error = LabError(errors.CONFIG_INVALID, "2 problems", where="lab.yaml", detail="a\nb")
+    assert str(error) == "LAB-CONF-002: 2 problems"
+    assert (error.where, error.detail, error.fix) == ("lab.yaml", "a\nb", errors.CONFIG_INVALID.fix)
+
+
+def test_the_raiser_may_know_a_better_next_step() -> None:
+    assert LabError(errors.CONFIG_INVALID, "x", fix="do this").fix == "do this"
+    assert LabError(errors.CONFIG_INVALID, "x", fix="").fix == ""

@@ -1,0 +1,84 @@
+"""The house rules hold together: the linters, the hooks, the completion scripts, the locked requirements."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metallab import paths
+from metallab.errors import LabError
+from metallab.run.local import run
+from metallab.tasks.quality import SHELLS, completion_script, linters, shell_scripts
+
+ROOT = paths.repo_root()
+
+
+def test_the_hooks_are_the_linters() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
+    entries = {hook["name"]: hook["entry"].removeprefix(".venv/bin/").split() for hook in hooks}
+    assert list(entries) == [linter.title for linter in linters(ROOT)]
+    for linter in linters(ROOT):
+        words = linter.argv[:1] if linter.title == "shellcheck" else linter.argv
+        assert entries[linter.title] == list(words)
+
+
+def test_shell_scripts_are_known_by_their_first_line() -> None:
+    scripts = shell_scripts(ROOT)
+    assert {"inv", ".ci/run", "provision/run"} <= set(scripts)
+    assert all((ROOT / script).read_bytes().startswith(b"#!") for script in scripts)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_asks_the_command_that_is_completed(shell: str) -> None:
+    script = completion_script(shell)
+    assert "--complete -- inv " in script
+    assert not re.search(r"[`(]\s*inv .*--complete", script), "the program inv need not be on the PATH"
+
+
+def test_completion_for_another_shell_names_the_ones_there_are() -> None:
+    with pytest.raises(LabError) as caught:
+        completion_script("tcsh")
+    assert caught.value.entry.id == "LAB-HOST-010"
+    assert "bash, zsh, fish" in caught.value.what
+
+
+def test_bash_completes_for_real(tmp_path: Path) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("no bash on this host")
+    program = tmp_path / "inv"
+    program.write_text('#!/bin/sh\necho "$*" >"$0.asked"\necho lab.up\necho lab.destroy\necho demo\n', encoding="utf-8")
+    program.chmod(0o755)
+    typed = f"{completion_script('bash')}\nCOMP_WORDS=(./inv lab.); COMP_CWORD=1; _complete_inv ./inv lab. ./inv\n"
+    result = run(["bash", "-c", f'{typed}printf "%s " "${{COMPREPLY[@]}}"; complete -p inv'], timeout=10, cwd=tmp_path)
+    assert result.stdout.startswith("lab.up lab.destroy complete ")
+    assert (tmp_path / "inv.asked").read_text(encoding="utf-8") == "--complete -- inv lab.\n"
+
+
+@pytest.mark.parametrize("name", ["runtime", "dev"])
+def test_every_requirement_is_locked_by_hash_and_no_index_is_named(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert all(re.match(r"[a-z0-9._-]+==\S+", block) and "--hash=sha256:" in block for block in blocks)
+    assert "://" not in text
+    assert "--index" not in text
+    wanted = (ROOT / "requirements" / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    direct = {line for line in wanted if line and not line.startswith(("#", "-"))}
+    assert direct <= {block.partition("==")[0] for block in blocks}
+
+
+def test_both_locks_agree() -> None:
+    def pins(name: str) -> dict[str, set[str]]:
+        text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        found: dict[str, set[str]] = {}
+        for package, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", text, re.MULTILINE):
+            found.setdefault(package, set()).add(version)
+        return found
+
+    runtime, dev = pins("runtime"), pins("dev")
+    assert {name: runtime[name] for name in runtime.keys() & dev.keys()} == {
+        name: dev[name] for name in runtime.keys() & dev.keys()
+    }
