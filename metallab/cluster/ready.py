@@ -20,6 +20,7 @@ NODES_SECONDS = 180.0
 DNS_SECONDS = 180.0
 PROXY_SECONDS = 180.0
 RETURN_SECONDS = 180.0
+PROXY_SYNC_SECONDS = 2.0
 ASK_SECONDS = 15.0
 
 
@@ -124,8 +125,32 @@ def wait_for_return(cluster: Cluster, started: Mapping[str, datetime], step: Ste
             old = [pod["metadata"]["name"] for pod in pods if not _runs_since(pod, since)]
             if old:
                 raise NotYet(f"not yet started again on {name}: {', '.join(sorted(old))}")
+        stale = _stale_endpoints(cluster.list("discovery.k8s.io/v1", "EndpointSlice"), cluster.list("v1", "Pod"))
+        if stale:
+            raise NotYet(f"services still lead to where pods were: {', '.join(sorted(stale))}")
 
     wait.until(check, timeout=RETURN_SECONDS, what="the pods to come back", on_wait=step.progress)
+    if started:
+        # kube-proxy gathers changes for a second (minSyncPeriod) before it programs them.
+        wait.pause(PROXY_SYNC_SECONDS)
+
+
+def _stale_endpoints(slices: Sequence[Object], pods: Sequence[Object]) -> set[str]:
+    """Return the pods that endpoints name with another address than they have, or as not ready.
+
+    They are corrected by the controller-manager, which after a power-off first waits for its old lease to end.
+    """
+    addresses = {
+        (pod["metadata"]["namespace"], pod["metadata"]["name"]): pod.get("status", {}).get("podIP") for pod in pods
+    }
+    stale = set()
+    for endpoint in (endpoint for item in slices for endpoint in item.get("endpoints") or []):
+        target = endpoint.get("targetRef") or {}
+        key = (target.get("namespace"), target.get("name"))
+        ready = (endpoint.get("conditions") or {}).get("ready", True)
+        if target.get("kind") == "Pod" and (not ready or addresses.get(key) not in endpoint["addresses"]):
+            stale.add(str(target["name"]))
+    return stale
 
 
 def _runs_since(pod: Object, since: datetime) -> bool:
