@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from metallab.errors import LabError
+
 
 class Kind(enum.Enum):
     """What an event says about its step."""
@@ -47,8 +49,8 @@ class Step:
         self.title = title
         self._sink = sink
         self._began = time.monotonic()
-        self._skipped: str | None = None
-        self._result = ""
+        self._outcome = Kind.DONE
+        self._words = ""
 
     @property
     def seconds(self) -> float:
@@ -61,19 +63,21 @@ class Step:
 
     def skip(self, reason: str) -> None:
         """Say that there was nothing to do; the step then ends as skipped."""
-        self._skipped = reason
+        self._outcome, self._words = Kind.SKIPPED, reason
 
     def result(self, text: str) -> None:
         """Keep a few words that are shown when the step is done."""
-        self._result = text
+        self._words = text
+
+    def fail(self, text: str) -> None:
+        """Say that the step did not come out well although the command goes on: a check that does not hold."""
+        self._outcome, self._words = Kind.FAILED, text
 
     def _end(self, error: BaseException | None) -> None:
         if error is not None:
-            self._sink(Event(Kind.FAILED, self.title, type(error).__name__, self.seconds))
-        elif self._skipped is not None:
-            self._sink(Event(Kind.SKIPPED, self.title, self._skipped, self.seconds))
-        else:
-            self._sink(Event(Kind.DONE, self.title, self._result, self.seconds))
+            # The whole of an error is shown once, at the end; of several that came at once, these words are all.
+            self.fail(error.what if isinstance(error, LabError) else type(error).__name__)
+        self._sink(Event(self._outcome, self.title, self._words, self.seconds))
 
 
 class Events:
@@ -84,7 +88,7 @@ class Events:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Open a step; it ends as done, skipped or, when the block raises, failed."""
+        """Open a step; it ends as done, skipped or failed as its owner says, and as failed when the block raises."""
         step = Step(title, self._sink)
         self._sink(Event(Kind.STARTED, title))
         try:

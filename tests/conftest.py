@@ -6,6 +6,7 @@ A tier gets its marker, its time limit, and its reason when it cannot run. What 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +44,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(name)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(tier.seconds))
-        # In CI nothing is skipped: what cannot run there is to fail with its own words.
-        if tier.root and os.geteuid() != 0 and os.environ.get("CI") != "true":
+        if tier.root and os.geteuid() != 0:
             reasons[name] = "needs root (network namespaces, a Docker daemon of its own)"
             item.add_marker(pytest.mark.skip(reason=f"{name} tests: {reasons[name]}"))
     config.stash[ITEMS] = counts
     config.stash[REASONS] = reasons
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI nothing is skipped: a test that cannot run there fails with its reason."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true":
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"not run, and CI is to run everything: {reason}"
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

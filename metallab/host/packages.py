@@ -21,8 +21,9 @@ from metallab.host.provider import daemon_version
 from metallab.run.local import run
 from metallab.run.result import CommandFailed, ToolMissing
 
-Purpose = Literal["lab", "bundle", "box"]
-PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+Purpose = Literal["lab", "bundle", "box", "test"]
+FOR_A_LAB: tuple[Purpose, ...] = ("lab", "bundle", "box")
+FOR_TESTS: tuple[Purpose, ...] = get_args(Purpose)
 Ask = Callable[[str], bool]
 
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -85,6 +86,12 @@ PACKAGES = (
     Package(
         "certificates", ("ca-certificates",), "the Go module proxy is reached over TLS", ("bundle",), "certificates"
     ),
+    # What the machines have for the same purpose is in the box; these are for tests without machines.
+    Package("iperf3", ("iperf3",), "the tests' own client and server", ("test",)),
+    Package("arping", ("iputils-arping",), "the tests ask ARP in namespaces of their own", ("test",)),
+    Package("nft", ("nftables",), "the tests drop packets in namespaces of their own", ("test",)),
+    Package("sysctl", ("procps",), "the tests forward packets in namespaces of their own", ("test",)),
+    Package("openssl", ("openssl",), "the tests' API server signs tokens with a key", ("test",)),
 )
 DAEMON_PACKAGES = (
     Package("dockerd", ("docker.io",), "no Docker daemon answers, so the lab runs its own", ("lab", "box")),
@@ -93,8 +100,8 @@ DAEMON_PACKAGES = (
 
 
 def missing(*purposes: Purpose) -> tuple[Package, ...]:
-    """Return what this host lacks for the given purposes (for all of them when none is given)."""
-    wanted = set(purposes or PURPOSES)
+    """Return what this host lacks for the given purposes (for a lab when none is given)."""
+    wanted = set(purposes or FOR_A_LAB)
     table = [package for package in PACKAGES if wanted & set(package.purposes)]
     if wanted & {"lab", "box"} and daemon_version() is None:
         table += DAEMON_PACKAGES
@@ -115,7 +122,7 @@ def describe(packages: Sequence[Package]) -> str:
     return "\n".join(f"{package.need:<{width}}  {' or '.join(package.debian)}: {package.why}" for package in packages)
 
 
-def ensure(events: Events, *, yes: bool, purposes: Sequence[Purpose] = PURPOSES, ask: Ask | None = None) -> None:
+def ensure(events: Events, *, yes: bool, purposes: Sequence[Purpose] = FOR_A_LAB, ask: Ask | None = None) -> None:
     """Install what is missing, never silently: it is named first, and installed after ``yes`` or a yes to ``ask``.
 
     Raises LAB-HOST-006 where there is no apt, LAB-HOST-008 without consent, LAB-HOST-003 when not root,

@@ -11,6 +11,7 @@ Seen with iperf3 3.12 (Debian 12), and the reason for much of this module:
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -19,11 +20,13 @@ from metallab import errors
 from metallab.errors import LabError
 from metallab.proof.reader import Node, loads
 from metallab.proof.records import Evidence
-from metallab.run.result import Argv, Result, Runner
+from metallab.run.result import Argv, CommandTimedOut, Result, Runner
 from metallab.run.wait import NotYet, WaitTimedOut, until
 
 PORT = 5201
 CONNECT_MILLISECONDS = 3000
+CONNECT_SECONDS = 10.0
+"""How long a whole probe of the control connection may take; a healthy one takes a tenth of a second."""
 PATIENCE_SECONDS = 40.0
 """How much longer than its own test time a client may take: it waits up to 30 s for a dead UDP path."""
 CANNOT_CONNECT = "unable to connect to server"
@@ -264,8 +267,16 @@ def measure(
 
 
 def connect(client: Runner, address: IPv4Address) -> tuple[str | None, Evidence]:
-    """Try the control connection once; return None when it works, else iperf3's own words."""
-    result = _run(client, connect_argv(address), PATIENCE_SECONDS)
+    """Try the control connection once; return None when it works, else iperf3's own words.
+
+    A probe that a change of the service's rules catches between its two connections may never end (iperf3 3.12 has no
+    time limit there): it is ended here, and what it saw is neither a yes nor a no.
+    """
+    argv = connect_argv(address)
+    try:
+        result = _run(client, argv, CONNECT_SECONDS)
+    except CommandTimedOut as error:
+        return error.what, Evidence(shlex.join(argv), client.name, None, "", error.detail, CONNECT_SECONDS)
     return (None if result.ok else _words(result)), Evidence.of(result)
 
 

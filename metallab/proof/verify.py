@@ -33,10 +33,6 @@ class Claim:
     check: Callable[[Subject, Say], Seen]
 
 
-class NotProven(Exception):
-    """A claim does not hold. It only makes the step on the screen end as failed."""
-
-
 def before(seconds: int) -> tuple[Claim, ...]:
     """Return what must hold with both services in place. ``seconds`` is the length of an iperf3 run."""
     return (
@@ -108,20 +104,17 @@ class _Story:
         if self.broken is not None:
             return self._not_run(claim, self.broken, 0.0)
         began = time.monotonic()
-        check = Check(claim.id, claim.words, Verdict.NOT_RUN)
-        with contextlib.suppress(NotProven), self.events.step(claim.words) as step:
+        with self.events.step(claim.words) as step:
             try:
                 seen = claim.check(self.subject, step.progress)
             except LabError as error:
                 check = self._not_run(claim, error, time.monotonic() - began)
-                raise NotProven from error
-            verdict = Verdict.PASS if seen.holds else Verdict.FAIL
-            took = round(time.monotonic() - began, 3)
-            check = Check(claim.id, claim.words, verdict, seen.expected, seen.seen, "", took, seen.evidence)
-            step.result(seen.seen)
-            if not seen.holds:
-                raise NotProven
-        return check
+                step.fail(check.reason)
+                return check
+            (step.result if seen.holds else step.fail)(seen.seen)
+        verdict = Verdict.PASS if seen.holds else Verdict.FAIL
+        took = round(time.monotonic() - began, 3)
+        return Check(claim.id, claim.words, verdict, seen.expected, seen.seen, "", took, seen.evidence)
 
     def _not_run(self, claim: Claim, error: LabError, seconds: float) -> Check:
         where = f" on {error.where}" if error.where else ""

@@ -18,6 +18,7 @@ from metallab import bundle as bundles
 from metallab import console, errors, lock, paths
 from metallab.errors import LabError
 from metallab.events import Events
+from metallab.host.packages import FOR_TESTS
 from metallab.run.local import replace, run
 from metallab.tasks._task import Session, task
 from metallab.tasks.setup import install
@@ -96,7 +97,7 @@ def prepare(events: Events, *, yes: bool) -> None:
     if os.geteuid() != 0:
         events.warn("integration and end-to-end tests need root: they will be skipped")
         return
-    install(events, yes=yes)
+    install(events, yes=yes, purposes=FOR_TESTS)
     boxes.build(bundles.build(events), events)
 
 

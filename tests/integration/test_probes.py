@@ -19,7 +19,7 @@ import pytest
 
 from metallab.config import Lab, Machine
 from metallab.errors import ExitCode, LabError
-from metallab.events import silent
+from metallab.events import Event, Events, silent
 from metallab.proof import iperf3, probes
 from metallab.proof.iperf3 import Failed, TcpRun, UdpRun
 from metallab.proof.records import Verdict
@@ -28,13 +28,11 @@ from metallab.proof.verify import verify
 from metallab.run import local
 from metallab.run.result import Argv, OnLine, Result
 
-NEEDED = ("ip", "nsenter", "sysctl", "iperf3", "arping")
+NEEDED = ("ip", "nsenter", "sysctl", "iperf3", "arping", "nft")
 MISSING = [tool for tool in NEEDED if shutil.which(tool) is None]
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: network namespaces need root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"NOT TESTED: {', '.join(MISSING)} not installed (./inv setup)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not installed: ./inv test installs what it needs"),
 ]
 
 LAB = Lab(
@@ -299,6 +297,38 @@ def test_a_dead_udp_path_is_failed_not_zero(net: Net) -> None:
     assert isinstance(run, Failed)
     assert not run.cannot_connect
     assert evidence.seconds > 25, "it gives up after 30 s; a shorter limit of ours would hide its words"
+
+
+HALF_GONE = f"""
+table ip half {{
+    chain in {{
+        type filter hook prerouting priority 0
+        tcp dport {iperf3.PORT} tcp flags & (syn | ack) == syn limit rate over 1/day burst 1 packets drop
+    }}
+}}
+"""
+
+
+def test_a_probe_that_a_change_of_rules_catches_half_way_is_ended_and_tried_again(
+    net: Net, subject: Subject, cluster: NamespaceCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_gone(_name: str) -> None:
+        # The probe's control connection still comes through; the one for its data does not, and no later one.
+        net.runners["worker-1"].run(["nft", "-f", "-"], timeout=10, input=HALF_GONE)
+        cluster.tcp = False
+
+    def back(_name: str) -> None:
+        net.on("worker-1", "nft", "delete", "table", "ip", "half")
+        cluster.tcp = True
+
+    monkeypatch.setattr(iperf3, "CONNECT_SECONDS", 4.0)
+    monkeypatch.setattr(cluster, "delete_service", half_gone)
+    monkeypatch.setattr(cluster, "apply_service", back)
+    net.serve("worker-1")
+    events: list[Event] = []
+    report = verify(subject, Events(events.append), seconds=1)
+    assert [check for check in report.checks if check.verdict is not Verdict.PASS] == []
+    assert any(event.text.startswith("no end after 4 s: ") for event in events), "the probe was not caught half way"
 
 
 def test_a_service_that_is_never_really_gone_fails_the_negative_proof(

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from metallab import errors
+from metallab.errors import LabError
 from metallab.events import Event, Events, Kind, silent
 
 
@@ -31,6 +33,20 @@ def test_a_step_with_nothing_to_do_ends_as_skipped_with_the_reason() -> None:
     with events.step("pack") as step:
         step.skip("already there")
     assert (seen[-1].kind, seen[-1].text) == (Kind.SKIPPED, "already there")
+
+
+def test_a_step_can_end_as_failed_without_an_error() -> None:
+    seen, events = collect()
+    with events.step("proof") as step:
+        step.fail("nobody answers")
+    assert (seen[-1].kind, seen[-1].text) == (Kind.FAILED, "nobody answers")
+
+
+def test_a_step_that_raises_a_lab_error_says_what_failed() -> None:
+    seen, events = collect()
+    with pytest.raises(LabError), events.step("machine"):
+        raise LabError(errors.MACHINE_UP_FAILED, "vagrant up worker-1 failed", detail="a long story")
+    assert (seen[-1].kind, seen[-1].text) == (Kind.FAILED, "vagrant up worker-1 failed")
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])

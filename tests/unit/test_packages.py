@@ -11,7 +11,17 @@ import pytest
 from metallab.errors import LabError
 from metallab.events import Event, Events, Kind
 from metallab.host import packages
-from metallab.host.packages import DAEMON_PACKAGES, PACKAGES, Package, describe, ensure, missing, read_cost, require
+from metallab.host.packages import (
+    DAEMON_PACKAGES,
+    FOR_TESTS,
+    PACKAGES,
+    Package,
+    describe,
+    ensure,
+    missing,
+    read_cost,
+    require,
+)
 
 APT = """#!/bin/sh
 # Stands for apt-get: writes what it is asked, says what apt says, and "installs" by linking programs.
@@ -89,7 +99,13 @@ def collect() -> tuple[list[Event], Events]:
 @pytest.mark.usefixtures("path")
 def test_on_an_empty_path_every_program_is_missing() -> None:
     programs = {package.need for package in PACKAGES if package.kind == "program"}
-    assert programs <= needs(missing())
+    assert programs <= needs(missing(*FOR_TESTS))
+
+
+@pytest.mark.usefixtures("path")
+def test_a_lab_needs_nothing_that_only_tests_need() -> None:
+    assert not {"iperf3", "arping", "openssl"} & needs(missing())
+    assert {"iperf3", "arping", "openssl"} <= needs(missing("test"))
 
 
 @pytest.mark.usefixtures("path")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from metallab.proof import checks
 from metallab.proof.records import Check, Report, Verdict
 from metallab.proof.subject import TCP_SERVICE, UDP_SERVICE, NodeState, ServiceState, Subject
 from metallab.proof.verify import verify
-from metallab.run.result import Argv, OnLine, Result, Unreachable
+from metallab.run.result import Argv, CommandTimedOut, OnLine, Result, Unreachable
 
 DATA = Path(__file__).parent.parent / "data" / "proof"
 LAB = Lab()
@@ -223,6 +225,23 @@ def test_another_failure_than_not_connecting_is_no_negative_proof(subject: Subje
     assert (check.verdict, check.seen) == (Verdict.FAIL, "the server is busy running a test. try again later")
 
 
+def test_a_probe_without_end_is_ended_and_its_command_kept(
+    subject: Subject, client: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless(FakeMachine):
+        def run(self, argv: Argv, **how: Any) -> Result:
+            if "1K" in argv:
+                raise CommandTimedOut([str(word) for word in argv], how["timeout"], self.name, "half a line")
+            return super().run(argv, **how)
+
+    monkeypatch.setattr(checks, "RULES_SECONDS", 0.0)
+    endless = dataclasses.replace(subject, client=Endless("client", client.cluster))
+    check = check_of(verify(endless, silent()), "no-tcp-no-udp")
+    assert check.verdict is Verdict.FAIL
+    assert check.seen.startswith("no end after 10 s: iperf3 -c 192.168.96.70")
+    assert (check.evidence[0].rc, check.evidence[0].stderr) == (None, "half a line")
+
+
 def test_rules_that_stay_are_reported_with_the_time(
     subject: Subject, client: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +363,8 @@ def test_steps_on_the_screen_end_as_the_checks_do(subject: Subject, client: Fake
     ends = {event.step: event.kind for event in events if event.kind in (Kind.DONE, Kind.FAILED)}
     assert ends["TCP arrives through it"] is Kind.DONE
     assert ends["without the TCP service iperf3 -u fails"] is Kind.FAILED
+    failed = next(event for event in events if event.kind is Kind.FAILED)
+    assert failed.text == "iperf3 -u works without the TCP service"
     assert ends[f"restore {TCP_SERVICE}"] is Kind.DONE
 
 
