@@ -16,7 +16,7 @@ from metallab.cluster.metallb_status import MetallbStatus
 from metallab.cluster.status import ClusterStatus
 from metallab.config import Machine
 from metallab.errors import LabError
-from metallab.steps import Site
+from metallab.site import Site
 
 ANSWER_SECONDS = 2.0
 
@@ -55,7 +55,7 @@ class LabStatus:
             state = f"Ready, {node.version}" if node.ready else f"not Ready: {node.reason}"
             rows.append(("node", node.name, state))
         rows += [("cluster", part.name, str(part.rollout or "missing")) for part in self.cluster.system]
-        rows += metallb_lines(self.metallb)
+        rows += self.metallb.lines()
         rows.append(("address", self.address, f"announced by {self.announcer}" if self.announcer else "not announced"))
         return rows
 
@@ -149,23 +149,3 @@ def _broken_metallb(metallb: MetallbStatus, shared: Sequence[metallb_status.Serv
         yield f"MetalLB: {warning}"
     if metallb.installed and not shared:
         yield "no service has the shared address (./inv iperf3.deploy)"
-
-
-def metallb_lines(found: MetallbStatus) -> list[tuple[str, str, str]]:
-    """Return MetalLB's rows of the table: its parts, its pools, and each service with its address."""
-    if not found.installed:
-        return [("MetalLB", "", found.problem or "not installed")]
-    rows = [
-        ("MetalLB", f"controller {found.version}", str(found.controller)),
-        ("MetalLB", "speaker", str(found.speaker or "missing")),
-    ]
-    for pool in found.pools:
-        counts = f"{pool.assigned} given, {pool.available} left"
-        rows.append(("MetalLB", f"pool {', '.join(pool.addresses)}", counts if pool.available is not None else ""))
-    for service in found.services:
-        address = service.address or "no address"
-        announcer = f", announced by {service.announcer}" if service.announcer else ""
-        rows.append(
-            ("service", f"{service.namespace}/{service.name}", f"{address} {' '.join(service.ports)}{announcer}")
-        )
-    return rows

@@ -6,9 +6,7 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 from metallab import box as boxes
 from metallab import bundle as bundles
@@ -17,62 +15,23 @@ from metallab.box import docker as box_docker
 from metallab.box import seed as box_seed
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready
-from metallab.cluster.api import Cluster, preload
+from metallab.cluster.api import preload
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Events, Step
 from metallab.host import netns, provider, sandbox
-from metallab.host.provider import Choice
 from metallab.machines import inventory
-from metallab.machines.inventory import Container, Runners
+from metallab.machines.inventory import Container
 from metallab.machines.labdir import LabDir
-from metallab.machines.vagrant import STAGGER, Vagrant
-from metallab.run.ssh import SshRunner
+from metallab.machines.vagrant import STAGGER
+from metallab.run import capabilities
 from metallab.run.wait import NotYet, pause, until
+from metallab.site import Site, choose, existing, site
 from metallab.workflow import Job
 
 SSH_SECONDS = 120
 GLANCE_SECONDS = 1.0
 """How long a machine that should be up may take to let us in before Vagrant is asked to bring it up."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """A lab on this host: its record, its folder, its provider, and the ways to its machines and its cluster."""
-
-    lab: Lab
-    labdir: LabDir
-    choice: Choice
-    vagrant: Vagrant
-    runners: Runners
-    cluster: Cluster
-
-    def runner(self, machine: Machine) -> SshRunner:
-        """Return the runner of a machine."""
-        return self.runners.of(machine)
-
-
-def site(lab: Lab) -> Site:
-    """Return the lab's site, with this process inside the lab's network where it has one. Touches nothing."""
-    choice = provider.choose(lab)
-    if choice.sandbox is not None and choice.sandbox.exists():
-        netns.enter(choice.sandbox.namespace)
-    labdir = LabDir.of(lab)
-    return Site(
-        lab=lab,
-        labdir=labdir,
-        choice=choice,
-        vagrant=Vagrant(labdir, choice.environment),
-        runners=Runners(lab, labdir),
-        cluster=Cluster(labdir.kubeconfig),
-    )
-
-
-def existing(lab: Lab) -> Site:
-    """Return the site of a lab that was brought up. Raises LAB-MACH-007 when it was not."""
-    if not LabDir.of(lab).inventory.exists():
-        raise LabError(errors.MACHINE_NOT_UP, f"the lab {lab.name} is not up")
-    return site(lab)
 
 
 # -- lab.up ----------------------------------------------------------------------------------------------------
@@ -125,7 +84,7 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
         pause(index * STAGGER)
         if machine in here.lab.nodes:
             started[machine.name] = datetime.now(timezone.utc).replace(microsecond=0)
-        here.vagrant.up(machine.name, step.progress, docker_name=_container_name(here.lab, machine))
+        here.vagrant.up(machine.name, step.progress, docker_name=inventory.container_name(here.lab, machine))
 
         def lets_us_in() -> None:
             if not runner.answers():
@@ -164,7 +123,7 @@ def _ready_job(here: Site, started: dict[str, datetime]) -> workflow.Do:
     def wait_until_ready(step: Step) -> None:
         if returning:
             ready.wait_for_return(here.cluster, started, step)
-        ready.wait_for_cluster(here.lab, here.cluster, _node_runners(here), step)
+        ready.wait_for_cluster(here.lab, here.cluster, here.node_runners(), step)
 
     return wait_until_ready
 
@@ -185,7 +144,7 @@ def check_versions(lab: Lab, bundle: Bundle) -> None:
 def prepare(lab: Lab, events: Events) -> Site:
     """Make what the machines are made from: keys, image clones, the sandbox, the image, Vagrant's inventory."""
     box = boxes.require(bundles.require())
-    choice = provider.choose(lab)
+    choice = choose(lab)
     provider.check_network_is_free(lab, choice)
     labdir = LabDir.of(lab)
     if not labdir.inventory.exists():
@@ -216,24 +175,18 @@ def write_inventory(lab: Lab, _events: Events) -> Site:
 
 def _write_inventory(here: Site, image: str) -> None:
     lab, labdir = here.lab, here.labdir
-    capabilities = box_docker.bounding_set(Path("/proc/self/status").read_text())
     containers = {}
     for machine in lab.machines:
         environment = labdir.environment_of(machine.name)
         labdir.write_secret(environment, inventory.environment_file(lab, machine, labdir))
         images = labdir.images_of(machine.name) if machine in lab.nodes else None
-        containers[machine.name] = Container(
-            image, box_docker.create_args(environment, images, bounding_set=capabilities)
-        )
+        args = box_docker.create_args(environment, images, bounding_set=capabilities.own())
+        containers[machine.name] = Container(inventory.container_name(lab, machine), image, args)
     namespace = netns.inside(here.choice.sandbox.namespace) if here.choice.sandbox is not None else ()
     record = inventory.resolve(
         lab, labdir, environment=here.choice.environment, namespace=namespace, containers=containers
     )
     labdir.write_secret(labdir.inventory, record.to_json())
-
-
-def _container_name(lab: Lab, machine: Machine) -> str:
-    return f"metallab-{lab.name}-{machine.name}"
 
 
 # -- the other commands ----------------------------------------------------------------------------------------
@@ -242,7 +195,7 @@ def _container_name(lab: Lab, machine: Machine) -> str:
 def install_metallb(here: Site, events: Events) -> None:
     """Install MetalLB with the lab's pool; changes nothing when it is there."""
     with events.step("MetalLB") as step:
-        metallb.install(here.lab, here.cluster, bundles.require().metallb_manifest, _node_runners(here), step)
+        metallb.install(here.lab, here.cluster, bundles.require().metallb_manifest, here.node_runners(), step)
 
 
 def deploy_example(here: Site, events: Events) -> None:
@@ -273,7 +226,3 @@ def tear_down(lab: Lab, events: Events) -> None:
         for machine in lab.machines:
             box_seed.remove(labdir.images_of(machine.name))
         labdir.remove()
-
-
-def _node_runners(here: Site) -> dict[str, SshRunner]:
-    return {node.name: here.runner(node) for node in here.lab.nodes}

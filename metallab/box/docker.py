@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from metallab import errors
 from metallab.box.record import Box
 from metallab.errors import LabError
 from metallab.events import Step
+from metallab.run import capabilities
 from metallab.run.local import run
 from metallab.run.result import CommandFailed
 
@@ -17,15 +17,6 @@ REPOSITORY = "metallab/box"
 ENTRY = "/usr/local/lib/metallab/container-entry"
 IMPORT_SECONDS = 600
 ASK_SECONDS = 30
-# include/uapi/linux/capability.h, in the order of their numbers
-CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
-    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
-    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
-    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
-    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
-    "CHECKPOINT_RESTORE",
-)
 
 
 def image_name(box: Box) -> str:
@@ -61,13 +52,13 @@ def ensure_image(box: Box, environment: Mapping[str, str], step: Step) -> str:
     return name
 
 
-def create_args(environment_file: Path, images: Path | None, *, bounding_set: int) -> tuple[str, ...]:
+def create_args(environment_file: Path, images: Path | None, *, bounding_set: Collection[str]) -> tuple[str, ...]:
     """Return the arguments of ``docker run`` that make a container of the box a machine.
 
     Everything systemd, containerd and the kubelet need, named one by one: ``--privileged`` fails where the host's
     bounding set lacks a capability, and gives every device besides. ``images`` becomes /var/lib/containerd.
     """
-    lacking = [name for number, name in enumerate(CAPABILITIES) if not bounding_set >> number & 1]
+    lacking = [name for name in capabilities.NAMES if name not in bounding_set]
     return (
         *("--cgroupns", "private"),
         *("--cap-add", "ALL"),
@@ -81,13 +72,3 @@ def create_args(environment_file: Path, images: Path | None, *, bounding_set: in
         *("--env-file", str(environment_file)),
         *(("--volume", f"{images}:/var/lib/containerd") if images is not None else ()),
     )
-
-
-def bounding_set(status: str) -> int:
-    """Return the capability bounding set from the text of ``/proc/self/status``."""
-    match = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    if match is None:
-        raise LabError(
-            errors.BOX_BUILD_FAILED, "the kernel shows no capability bounding set", where="/proc/self/status"
-        )
-    return int(match.group(1), 16)

@@ -25,7 +25,7 @@ from metallab.cluster.kubeadm_config import Token, Versions
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Step
-from metallab.run import wait
+from metallab.run import capabilities, wait
 from metallab.run.result import CommandFailed, Result, Runner
 from metallab.run.wait import NotYet
 
@@ -46,7 +46,6 @@ RESET_SECONDS = 120.0
 ASK_SECONDS = 15.0
 BOOT_SECONDS = 120.0
 """How long a control plane that was complete once may take to answer after its machine has started again."""
-CAP_SYS_RESOURCE = 24
 PHASES = {
     "preflight": "checking the machine",
     "certs": "making certificates",
@@ -97,9 +96,9 @@ def init(lab: Lab, runner: Runner, versions: Versions, step: Step) -> None:
     if state is State.HALF:
         _reset(runner, step)
     token = new_token()
-    lacks = lacks_resources(runner.run(["cat", "/proc/self/status"], timeout=ASK_SECONDS).stdout)
+    own = capabilities.bounding_set(runner.run(["cat", capabilities.STATUS], timeout=ASK_SECONDS).stdout)
     contents = {f"{PATCHES}/{name}": text for name, text in config.patches().items()}
-    contents[CONFIG] = config.init_config(lab, versions, token, PATCHES, lacks_resources=lacks)
+    contents[CONFIG] = config.init_config(lab, versions, token, PATCHES, lacks_resources="SYS_RESOURCE" not in own)
     with _secret_files(runner, contents):
         _kubeadm(runner, ["init", f"--config={CONFIG}"], INIT_SECONDS, step)
     # kubeadm insists on making a token; every join makes its own.
@@ -300,14 +299,3 @@ def phase(line: str) -> str | None:
     """Return in plain words what a line of kubeadm's output begins, or None when it is no phase we know."""
     match = re.match(r"\[([a-z-]+)\]", line)
     return PHASES.get(match.group(1)) if match else None
-
-
-def lacks_resources(status: str) -> bool:
-    """Tell from the text of ``/proc/PID/status`` whether CAP_SYS_RESOURCE is out of reach.
-
-    Raises ValueError when the text has no bounding set.
-    """
-    match = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    if match is None:
-        raise ValueError("no CapBnd line")
-    return not int(match.group(1), 16) >> CAP_SYS_RESOURCE & 1

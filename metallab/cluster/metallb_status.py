@@ -45,12 +45,11 @@ class ServiceStatus:
     announcer: str | None
     predicted: str | None
 
-    def line(self) -> tuple[str, str]:
-        """Return part and state for a table."""
-        part = f"service {self.namespace}/{self.name} {', '.join(self.ports)}"
-        if self.address is None:
-            return part, "no address"
-        return part, f"{self.address}, " + (f"announced by {self.announcer}" if self.announcer else "not announced")
+    def line(self) -> tuple[str, str, str]:
+        """Return layer, part and state for a table."""
+        announced = f"announced by {self.announcer}" if self.announcer else "not announced"
+        state = "no address" if self.address is None else f"{self.address}, {announced}"
+        return "service", f"{self.namespace}/{self.name} {', '.join(self.ports)}", state
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,17 @@ class MetallbStatus:
     notes: tuple[str, ...] = ()
     problem: str = ""
 
-    def lines(self) -> list[tuple[str, str]]:
-        """Return rows of part and state for a table."""
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Return rows of layer, part and state for a table."""
         if not self.installed:
-            return [("MetalLB", self.problem or "not installed")]
-        rows = [(f"controller {self.version}", str(self.controller)), ("speaker", str(self.speaker or "missing"))]
+            return [("MetalLB", "", self.problem or "not installed")]
+        parts = [(f"controller {self.version}", str(self.controller)), ("speaker", str(self.speaker or "missing"))]
         for pool in self.pools:
             counted = "not counted yet" if pool.assigned is None else f"{pool.assigned} given, {pool.available} left"
-            rows.append((f"pool {pool.name}: {', '.join(pool.addresses)}", counted))
-        rows += [service.line() for service in self.services]
-        rows += [("note", note) for note in self.notes]
-        rows += [("warning", warning) for warning in self.warnings]
-        return rows
+            parts.append((f"pool {', '.join(pool.addresses)}", counted))
+        parts += [("note", note) for note in self.notes]
+        parts += [("warning", warning) for warning in self.warnings]
+        return [*(("MetalLB", *part) for part in parts), *(service.line() for service in self.services)]
 
 
 def status(cluster: Cluster, lab: Lab) -> MetallbStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -35,21 +36,25 @@ class Choice:
         return {} if self.sandbox is None else {"DOCKER_HOST": self.sandbox.docker_host}
 
 
-def choose(lab: Lab) -> Choice:
+def choose(lab: Lab, made_with: Mapping[str, str] | None = None) -> Choice:
     """Return the provider for the lab: the one it was made with, else what fits this host.
 
-    Raises LAB-PROV-003 for a provider that is not there, LAB-PROV-001 when nothing fits.
+    ``made_with`` is the environment its machines were made with, None for a lab that has none. Raises LAB-PROV-003
+    for a provider that is not there, LAB-PROV-001 when nothing fits or the daemon that has the machines is silent.
     """
     if lab.provider not in ("auto", "docker"):
         raise LabError(errors.PROVIDER_UNSUPPORTED, f"provider {lab.provider} is not available yet")
-    sandbox = Sandbox(lab.name)
-    if sandbox.exists():
-        return Choice("docker", "the lab has its own Docker daemon", sandbox)
+    own = Choice("docker", "the lab has its own Docker daemon", Sandbox(lab.name))
+    if Sandbox(lab.name).exists() or made_with == own.environment:
+        return own
     answer = daemon_version()
     if answer is not None:
         return Choice("docker", f"a Docker daemon answers (version {answer})")
+    if made_with is not None:
+        what = f"the lab {lab.name} is on this host's Docker daemon, which does not answer"
+        raise LabError(errors.PROVIDER_NONE, what, fix="start Docker, then run the command again")
     if os.geteuid() == 0:
-        return Choice("docker", "no Docker daemon answers, so the lab starts its own", sandbox)
+        return Choice("docker", "no Docker daemon answers, so the lab starts its own", own.sandbox)
     raise LabError(errors.PROVIDER_NONE, "no Docker daemon answers, and only root can start one")
 
 

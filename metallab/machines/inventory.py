@@ -17,8 +17,9 @@ from metallab.run.ssh import SshRunner
 
 @dataclass(frozen=True)
 class Container:
-    """What only a system container has: its image and the arguments of ``docker create``."""
+    """What only a system container has: its name, its image and the arguments of ``docker create``."""
 
+    name: str
     image: str
     create_args: tuple[str, ...]
 
@@ -52,6 +53,19 @@ class Inventory:
     def to_json(self) -> str:
         """Return the JSON text the Vagrantfile parses."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def container_name(lab: Lab, machine: Machine) -> str:
+    """Return the name of a machine's container: two labs on one daemon must differ."""
+    return f"metallab-{lab.name}-{machine.name}"
+
+
+def made_with(labdir: LabDir) -> dict[str, str] | None:
+    """Return the environment the lab's machines were made with, None when there is no (readable) inventory."""
+    try:
+        return dict(json.loads(labdir.inventory.read_text(encoding="utf-8"))["environment"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def environment_file(lab: Lab, machine: Machine, labdir: LabDir) -> str:

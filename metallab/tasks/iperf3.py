@@ -8,6 +8,7 @@ from metallab import console, steps
 from metallab.cluster import example
 from metallab.proof import iperf3
 from metallab.proof.verify import SECONDS
+from metallab.site import existing
 from metallab.tasks._task import Session, task
 from metallab.tasks.verify import require_seconds
 
@@ -15,14 +16,14 @@ from metallab.tasks.verify import require_seconds
 @task
 def deploy(session: Session) -> None:
     """Deploy the iperf3 server and its TCP and UDP services on one address. Example: ./inv iperf3.deploy."""
-    steps.deploy_example(steps.existing(session.lab), session.events)
+    steps.deploy_example(existing(session.lab), session.events)
 
 
 @task(help={"udp": "send UDP instead of TCP", "seconds": "how long to send"})
 def run(session: Session, udp: bool = False, seconds: int = SECONDS) -> None:
     """Run the iperf3 client on the client machine and show its lines as they come. Example: ./inv iperf3.run --udp."""
     require_seconds(seconds)
-    site = steps.existing(session.lab)
+    site = existing(session.lab)
     found = example.address(site.cluster)
     # With one of the two services gone the other's address is still the one to try: that is the negative proof by hand.
     given = found.tcp or found.udp
@@ -35,4 +36,4 @@ def run(session: Session, udp: bool = False, seconds: int = SECONDS) -> None:
 def delete(session: Session) -> None:
     """Delete the iperf3 server and its services; MetalLB stays. Example: ./inv iperf3.delete."""
     with session.events.step("delete the iperf3 example") as step:
-        example.delete(steps.existing(session.lab).cluster, step)
+        example.delete(existing(session.lab).cluster, step)

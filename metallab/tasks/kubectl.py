@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from metallab import bundle as bundles
-from metallab import steps
 from metallab.machines import access
+from metallab.site import existing
 from metallab.tasks._task import Session, task
 
 
 @task
 def kubectl(session: Session) -> None:
     """Run kubectl as the lab's admin; its words follow after --. Example: ./inv kubectl -- get nodes."""
-    site = steps.existing(session.lab)
+    site = existing(session.lab)
     access.become_kubectl(bundles.require().dir / "bin" / "kubectl", site.labdir, session.remainder)

@@ -7,6 +7,7 @@ import json
 from metallab import console, overview, steps
 from metallab.errors import ExitCode
 from metallab.machines import access
+from metallab.site import existing
 from metallab.tasks._task import Session, finish, task
 
 
@@ -19,7 +20,7 @@ def up(session: Session) -> None:
 @task(help={"output": "table (default) or json"})
 def status(session: Session, output: str = "table") -> None:
     """Show machines, nodes, MetalLB, the address and who announces it. Example: ./inv lab.status."""
-    seen = overview.look(steps.existing(session.lab))
+    seen = overview.look(existing(session.lab))
     if output == "json":
         console.line(json.dumps(seen.to_dict(), indent=2))
     else:
@@ -31,7 +32,7 @@ def status(session: Session, output: str = "table") -> None:
 @task(positional=["name"], help={"name": "a machine of lab.yaml; a command may follow after --"})
 def ssh(session: Session, name: str) -> None:
     """Log in to a machine, or run one command on it. Example: ./inv lab.ssh client -- ip address."""
-    site = steps.existing(session.lab)
+    site = existing(session.lab)
     access.become_ssh(site.lab, site.labdir, name, session.remainder)
 
 

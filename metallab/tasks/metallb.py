@@ -8,22 +8,23 @@ from dataclasses import asdict
 from metallab import console, steps
 from metallab.cluster import metallb
 from metallab.errors import ExitCode
+from metallab.site import existing
 from metallab.tasks._task import Session, finish, task
 
 
 @task
 def install(session: Session) -> None:
     """Install MetalLB with the lab's address pool. Example: ./inv metallb.install."""
-    steps.install_metallb(steps.existing(session.lab), session.events)
+    steps.install_metallb(existing(session.lab), session.events)
 
 
 @task(help={"output": "table (default) or json"})
 def status(session: Session, output: str = "table") -> None:
     """Show MetalLB, its pool, the services and who announces them. Example: ./inv metallb.status."""
-    site = steps.existing(session.lab)
+    site = existing(session.lab)
     found = metallb.status(site.cluster, site.lab)
     if output == "json":
         console.line(json.dumps(asdict(found), indent=2))
     else:
-        console.table("MetalLB", ("part", "state"), found.lines())
+        console.table("MetalLB", ("layer", "part", "state"), found.lines())
     finish(0 if found.installed and not found.warnings else int(ExitCode.CHECK_FAILED))

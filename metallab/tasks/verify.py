@@ -13,7 +13,7 @@ from metallab.proof import verify as proof
 from metallab.proof.adapter import RealCluster
 from metallab.proof.records import Report
 from metallab.proof.subject import Subject
-from metallab.steps import Site
+from metallab.site import Site, existing
 from metallab.tasks._task import Session, finish, task
 
 OUTPUTS = ("table", "json")
@@ -25,7 +25,7 @@ def verify(session: Session, output: str = "table", seconds: int = proof.SECONDS
     if output not in OUTPUTS:
         raise Exit(f"--output should be one of: {', '.join(OUTPUTS)}", code=2)
     require_seconds(seconds)
-    site = steps.existing(session.lab)
+    site = existing(session.lab)
     steps.install_metallb(site, session.events)
     steps.deploy_example(site, session.events)
     prove(site, session.events, output=output, seconds=seconds)

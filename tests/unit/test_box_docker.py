@@ -11,9 +11,9 @@ from metallab.box import docker
 from metallab.box.record import Box
 from metallab.errors import LabError
 from metallab.events import Event, Kind, Step
+from metallab.run import capabilities
 
 DATA = Path(__file__).parent.parent / "data" / "box"
-EVERYTHING = (1 << len(docker.CAPABILITIES)) - 1
 BOX = Box("0123456789abcdef", Path("/nowhere/0123456789abcdef"), {})
 # Answers like docker; every call is a line of $HERE/calls, what exists are lines of $HERE/images.
 FAKE_DOCKER = """\
@@ -32,7 +32,7 @@ def values(args: tuple[str, ...], flag: str) -> list[str]:
 
 
 def test_with_a_full_bounding_set_nothing_is_dropped() -> None:
-    args = docker.create_args(Path("/lab/env"), None, bounding_set=EVERYTHING)
+    args = docker.create_args(Path("/lab/env"), None, bounding_set=capabilities.NAMES)
     assert values(args, "--cap-add") == ["ALL"]
     assert "--cap-drop" not in args
     assert "--privileged" not in args
@@ -40,27 +40,16 @@ def test_with_a_full_bounding_set_nothing_is_dropped() -> None:
 
 def test_exactly_the_capabilities_the_host_lacks_are_dropped() -> None:
     status = (DATA / "status-without-sys-resource.txt").read_text()
-    args = docker.create_args(Path("/lab/env"), None, bounding_set=docker.bounding_set(status))
+    args = docker.create_args(Path("/lab/env"), None, bounding_set=capabilities.bounding_set(status))
     assert values(args, "--cap-drop") == ["SYS_RESOURCE"]
 
 
 def test_only_a_node_gets_images() -> None:
-    client = docker.create_args(Path("/lab/env"), None, bounding_set=EVERYTHING)
-    node = docker.create_args(Path("/lab/env"), Path("/lab/images"), bounding_set=EVERYTHING)
+    client = docker.create_args(Path("/lab/env"), None, bounding_set=capabilities.NAMES)
+    node = docker.create_args(Path("/lab/env"), Path("/lab/images"), bounding_set=capabilities.NAMES)
     assert "--volume" not in client
     assert values(node, "--volume") == ["/lab/images:/var/lib/containerd"]
     assert values(node, "--env-file") == ["/lab/env"]
-
-
-def test_capabilities_are_numbered_as_in_the_kernel() -> None:
-    numbers = {"CHOWN": 0, "NET_ADMIN": 12, "SYS_ADMIN": 21, "SYS_RESOURCE": 24, "SYSLOG": 34, "CHECKPOINT_RESTORE": 40}
-    assert {name: docker.CAPABILITIES.index(name) for name in numbers} == numbers
-
-
-def test_a_status_without_a_bounding_set_is_an_error() -> None:
-    with pytest.raises(LabError) as caught:
-        docker.bounding_set("Name:\tcat\nCapEff:\t000001ffffffffff\n")
-    assert caught.value.entry is errors.BOX_BUILD_FAILED
 
 
 @pytest.fixture

@@ -134,13 +134,6 @@ def test_without_workers_the_control_plane_takes_pods() -> None:
     assert "taints" not in next(yaml.safe_load_all(with_workers))["nodeRegistration"]
 
 
-def test_capability_is_read_from_a_real_status() -> None:
-    assert kubeadm.lacks_resources(PROC_STATUS)
-    assert not kubeadm.lacks_resources("CapBnd:\t000001ffffffffff\n")
-    with pytest.raises(ValueError, match="CapBnd"):
-        kubeadm.lacks_resources("Name:\tcat\n")
-
-
 @pytest.mark.parametrize(
     ("answers", "conf", "found", "state"),
     [

@@ -144,8 +144,8 @@ def test_services_of_a_real_lab() -> None:
         None,
         "worker-1",
     )
-    assert tcp.line()[1] == "192.168.97.70, announced by worker-1"
-    assert udp.line()[1] == "192.168.97.70, not announced"
+    assert tcp.line()[-1] == "192.168.97.70, announced by worker-1"
+    assert udp.line()[-1] == "192.168.97.70, not announced"
 
 
 def test_a_service_without_an_address() -> None:
@@ -153,7 +153,7 @@ def test_a_service_without_an_address() -> None:
     service["status"] = {"loadBalancer": {}}
     found = metallb_status.service_status(service, {}, ["worker-1"])
     assert (found.address, found.predicted) == (None, None)
-    assert found.line()[1] == "no address"
+    assert found.line()[-1] == "no address"
     assert list(metallb_status._warnings([], [], [found], advertised=True)) == [
         "there is no address pool: services get no address",
         "service default/iperf3-server-tcp has no address",
@@ -182,8 +182,8 @@ def test_the_wrong_announcer_is_a_warning() -> None:
 
 
 def test_lines_when_nothing_is_known() -> None:
-    assert MetallbStatus(installed=False).lines() == [("MetalLB", "not installed")]
-    assert MetallbStatus(installed=False, problem="no answer").lines() == [("MetalLB", "no answer")]
+    assert MetallbStatus(installed=False).lines() == [("MetalLB", "", "not installed")]
+    assert MetallbStatus(installed=False, problem="no answer").lines() == [("MetalLB", "", "no answer")]
 
 
 @pytest.mark.parametrize(

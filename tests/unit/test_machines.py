@@ -81,7 +81,11 @@ def test_a_secret_file_is_0600_from_its_first_moment_whatever_the_umask(tmp_path
 
 def test_the_inventory_is_what_the_vagrantfile_reads(labdir: LabDir) -> None:
     lab = Lab()
-    containers = {machine.name: Container("metallab/box:0", ("--cgroupns", "private")) for machine in lab.machines}
+    args = ("--cgroupns", "private")
+    containers = {
+        machine.name: Container(inventory.container_name(lab, machine), "metallab/box:0", args)
+        for machine in lab.machines
+    }
     record = inventory.resolve(
         lab,
         labdir,
@@ -138,6 +142,38 @@ def test_routes_of_a_real_host() -> None:
 
 def test_a_sandbox_socket_path_fits_into_a_socket_address() -> None:
     assert len(str(Sandbox("a" * 24).socket)) < 108
+
+
+def recorded(folder: Path, environment: dict[str, str]) -> dict[str, str] | None:
+    labdir = LabDir(folder / "lab")
+    record = inventory.resolve(Lab(), labdir, environment=environment)
+    labdir.write_secret(labdir.inventory, record.to_json())
+    return inventory.made_with(labdir)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"environment": 3}'])
+def test_a_lab_without_a_readable_inventory_was_made_with_nothing(tmp_path: Path, text: str | None) -> None:
+    labdir = LabDir(tmp_path)
+    if text is not None:
+        labdir.inventory.write_text(text)
+    assert inventory.made_with(labdir) is None
+
+
+def test_a_lab_stays_in_the_sandbox_it_was_made_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider, "daemon_version", lambda: "28.2.2")
+    made = recorded(tmp_path, {"DOCKER_HOST": Sandbox("metallab").docker_host})
+    assert provider.choose(Lab(), made).sandbox == Sandbox("metallab")
+    assert provider.choose(Lab()).sandbox is None
+    assert provider.choose(Lab(), recorded(tmp_path, {})).sandbox is None
+
+
+def test_a_lab_on_the_hosts_daemon_is_not_made_again_when_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "daemon_version", lambda: None)
+    with pytest.raises(LabError, match="which does not answer") as caught:
+        provider.choose(Lab(), recorded(tmp_path, {}))
+    assert (caught.value.entry.id, caught.value.fix) == ("LAB-PROV-001", "start Docker, then run the command again")
 
 
 @pytest.mark.parametrize("name", ["libvirt", "virtualbox"])
