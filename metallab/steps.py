@@ -6,13 +6,16 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
 from metallab import errors, lock, workflow
+from metallab.box import Box
 from metallab.box import docker as box_docker
 from metallab.box import seed as box_seed
+from metallab.box import volumes as box_volumes
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready
 from metallab.cluster.api import preload
@@ -143,7 +146,8 @@ def check_versions(lab: Lab, bundle: Bundle) -> None:
 
 def prepare(lab: Lab, events: Events) -> Site:
     """Make what the machines are made from: keys, image clones, the sandbox, the image, Vagrant's inventory."""
-    box = boxes.require(bundles.require())
+    bundle = bundles.require()
+    box = boxes.require(bundle)
     choice = choose(lab)
     provider.check_network_is_free(lab, choice)
     labdir = LabDir.of(lab)
@@ -157,11 +161,24 @@ def prepare(lab: Lab, events: Events) -> Site:
         here = site(lab)
         with events.step("machine image") as step:
             image = box_docker.ensure_image(box, choice.environment, step)
-        for machine in lab.nodes:
-            if not labdir.images_of(machine.name).exists():
-                box_seed.clone(box.seed, labdir.images_of(machine.name))
+        _give_images(here, bundle, box, image, events)
         _write_inventory(here, image)
     return here
+
+
+def _give_images(here: Site, bundle: Bundle, box: Box, image: str, events: Events) -> None:
+    """Give each node its /var/lib/containerd: a linked folder where root can make one, else a volume of the daemon."""
+    lacking = [node.name for node in here.lab.nodes if here.labdir.images_of(node.name) is None]
+    if not lacking:
+        return
+    with events.step("machine images") as step:
+        if box.seed is not None and os.geteuid() == 0:
+            for name in lacking:
+                box_seed.clone(box.seed, here.labdir.images_folder(name))
+        else:
+            box_volumes.fill(box, bundle, image, here.lab.name, lacking, here.choice.environment, step)
+            for name in lacking:
+                here.labdir.note_volume(name, box_volumes.name(here.lab.name, name))
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:
@@ -216,13 +233,13 @@ def tear_down(lab: Lab, events: Events) -> None:
     here = site(lab)
     labdir, box = here.labdir, here.choice.sandbox
     with lock.held(labdir.lock, f"the lab {lab.name}"):
-        if labdir.inventory.exists() and (box is None or box.answers()):
+        if labdir.path.exists() and (box is None or box.answers()):
             with events.step("machines") as step:
-                here.vagrant.destroy(step.progress)
+                if labdir.inventory.exists():
+                    here.vagrant.destroy(step.progress)
+                box_volumes.remove(lab.name, here.choice.environment)
         if box is not None:
             with events.step("sandbox"):
                 sandbox.stop(box)
         here.vagrant.forget()
-        for machine in lab.machines:
-            box_seed.remove(labdir.images_of(machine.name))
         labdir.remove()

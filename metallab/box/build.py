@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 from metallab import errors, lock, paths
 from metallab.box import seed
-from metallab.box.record import PACKAGES, SUITE, Box, home, key_of, load, save
+from metallab.box.record import PACKAGES, SEED, SUITE, Box, home, key_of, load, save
 from metallab.bundle import Bundle
 from metallab.errors import LabError
 from metallab.events import Events, Step
@@ -21,6 +22,7 @@ KEEP = 2
 EPOCH = "1767225600"
 """2026-01-01: the newest time a file of the root may have, so that the same packages give the same archive."""
 MIRROR_VARIABLE = "METALLAB_DEBIAN_MIRROR"
+MERGED_USR_HOOKS = "/usr/share/mmdebstrap/hooks/merged-usr"
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
@@ -38,17 +40,17 @@ def require(bundle: Bundle) -> Box:
 
 
 def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
-    """Build the box unless it is there. About two minutes; needs root, for a root file system has its owners.
+    """Build the box unless it is there. About a minute.
 
-    Raises LAB-HOST-003, LAB-BOX-001.
+    Without root it has no seed: the machines' images are then made by the Docker daemon, see :mod:`.volumes`.
+    Raises LAB-BOX-001.
     """
     existing = find(bundle)
     if existing is not None and not rebuild:
         with events.step("machine image") as step:
             step.skip("already built")
         return existing
-    if os.geteuid() != 0:
-        raise LabError(errors.HOST_NEEDS_ROOT, "making a root file system needs root")
+    as_root = os.geteuid() == 0
     folder = home() / key_of(bundle, _provision())
     with lock.held(home() / ".lock", "the machine image"):
         unfinished = folder.with_name(folder.name + ".tmp")
@@ -56,9 +58,10 @@ def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
         unfinished.mkdir(parents=True)
         try:
             with events.step(f"machine image: Debian {SUITE}") as step:
-                _make_root(bundle, unfinished / "root.tar", step)
-            with events.step("machine image: unpacking the container images") as step:
-                seed.make(bundle, unfinished / "containerd", _provision(), step)
+                _make_root(bundle, unfinished / "root.tar", step, as_root=as_root)
+            if as_root:
+                with events.step("machine image: unpacking the container images") as step:
+                    seed.make(bundle, unfinished / SEED, step)
             save(unfinished)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -69,16 +72,23 @@ def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
     return require(bundle)
 
 
-def root_argv(out: Path, provision: Path, *, merged_usr_hooks: Path, mirror: str | None = None) -> list[str]:
+def root_argv(
+    out: Path, provision: Path, programs: Path, *, pause_image: str, as_root: bool, mirror: str | None = None
+) -> list[str]:
     """Return the mmdebstrap command line. Without ``mirror`` it takes Debian's own, with updates and security.
 
-    ``mirror`` is what mmdebstrap takes for one: a URL, a line of apt's sources, or a file with such lines.
+    ``programs`` is a folder with the bundle's programs. ``mirror`` is what mmdebstrap takes for one: a URL, a line of
+    apt's sources, or a file with such lines. Without root all happens in a user namespace; the result is the same.
     """
+    inside = f"METALLAB_STAGE=root METALLAB_BUNDLE_DIR=/{programs.name} METALLAB_PAUSE_IMAGE={shlex.quote(pause_image)}"
     return [
-        *seed.APART,
-        *("mmdebstrap", "--mode=root", "--variant=apt"),
-        f"--hook-directory={merged_usr_hooks}",
-        f"--hook-directory={provision / 'hooks'}",
+        *(seed.APART if as_root else ()),
+        *("mmdebstrap", f"--mode={'root' if as_root else 'unshare'}", "--variant=apt"),
+        f"--hook-directory={MERGED_USR_HOOKS}",
+        # Copied in, not mounted: without root, what runs inside may not look into our folders.
+        f"--customize-hook=copy-in {shlex.quote(str(provision))} {shlex.quote(str(programs))} /",
+        f'--customize-hook=chroot "$1" env -i {inside} /{provision.name}/run',
+        f'--customize-hook=rm -r "$1/{provision.name}" "$1/{programs.name}"',
         # provision/90-golden-root.sh decides what stays of it.
         "--skip=cleanup/reproducible/machine-id",
         '--aptopt=Acquire::Retries "5"',
@@ -91,22 +101,24 @@ def root_argv(out: Path, provision: Path, *, merged_usr_hooks: Path, mirror: str
     ]
 
 
-def _make_root(bundle: Bundle, out: Path, step: Step) -> None:
-    variables = {
-        "METALLAB_BUNDLE_DIR": str(_machine_part(bundle, out.parent)),
-        "METALLAB_PAUSE_IMAGE": bundle.image_ref("pause"),
-        "SOURCE_DATE_EPOCH": EPOCH,
+def _make_root(bundle: Bundle, out: Path, step: Step, *, as_root: bool) -> None:
+    variables = {"SOURCE_DATE_EPOCH": EPOCH}
+    if as_root:
         # mmdebstrap's chroot is made there: a killed build leaves nothing outside the folder the next one clears.
-        "TMPDIR": str(out.parent),
-    }
+        # Without root it has to be where also the user namespace's root may go, and belongs to that one.
+        variables["TMPDIR"] = str(out.parent)
+    programs = _machine_part(bundle, out.parent)
     mirror = os.environ.get(MIRROR_VARIABLE)
-    argv = root_argv(out, _provision(), merged_usr_hooks=Path("/usr/share/mmdebstrap/hooks/merged-usr"), mirror=mirror)
+    pause = bundle.image_ref("pause")
+    argv = root_argv(out, _provision(), programs, pause_image=pause, as_root=as_root, mirror=mirror)
     try:
         run(argv, timeout=ROOT_SECONDS, env=variables, on_line=lambda line: _show(line, step))
     except CommandFailed as error:
         fix = f"Debian's mirror must be reachable, or {MIRROR_VARIABLE} name one that is; then run ./inv box.build"
+        if not as_root:
+            fix += " (as root, if user namespaces are not allowed here)"
         raise LabError(errors.BOX_BUILD_FAILED, "mmdebstrap failed", fix=fix, detail=error.result.tail) from error
-    shutil.rmtree(variables["METALLAB_BUNDLE_DIR"])
+    shutil.rmtree(programs)
     step.result(f"{out.stat().st_size / 1e6:.0f} MB")
 
 

@@ -14,7 +14,8 @@ from metallab.run.local import run
 from metallab.run.result import CommandFailed
 
 REPOSITORY = "metallab/box"
-ENTRY = "/usr/local/lib/metallab/container-entry"
+SCRIPTS = "/usr/local/lib/metallab"
+ENTRY = f"{SCRIPTS}/container-entry"
 IMPORT_SECONDS = 600
 ASK_SECONDS = 30
 
@@ -52,20 +53,30 @@ def ensure_image(box: Box, environment: Mapping[str, str], step: Step) -> str:
     return name
 
 
-def create_args(environment_file: Path, images: Path | None, *, bounding_set: Collection[str]) -> tuple[str, ...]:
-    """Return the arguments of ``docker run`` that make a container of the box a machine.
+def freedom(bounding_set: Collection[str]) -> tuple[str, ...]:
+    """Return the arguments of ``docker run`` that let a container mount, and start containers of its own.
 
-    Everything systemd, containerd and the kubelet need, named one by one: ``--privileged`` fails where the host's
-    bounding set lacks a capability, and gives every device besides. ``images`` becomes /var/lib/containerd.
+    Named one by one: ``--privileged`` fails where the host's bounding set lacks a capability, and gives every device
+    besides.
     """
     lacking = [name for name in capabilities.NAMES if name not in bounding_set]
     return (
-        *("--cgroupns", "private"),
         *("--cap-add", "ALL"),
         *(word for name in lacking for word in ("--cap-drop", name)),
         *("--security-opt", "seccomp=unconfined"),
         *("--security-opt", "apparmor=unconfined"),
         *("--security-opt", "systempaths=unconfined"),
+    )
+
+
+def create_args(environment_file: Path, images: str | None, *, bounding_set: Collection[str]) -> tuple[str, ...]:
+    """Return the arguments of ``docker run`` that make a container of the box a machine.
+
+    ``images`` is what becomes /var/lib/containerd: a folder of this host or the name of a volume.
+    """
+    return (
+        *("--cgroupns", "private"),
+        *freedom(bounding_set),
         *("--device-cgroup-rule", "a *:* rwm"),
         *("--stop-signal", "SIGRTMIN+3"),
         *("--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108 - a mount point on the machine

@@ -23,12 +23,13 @@ PACKAGES = (
     *("procps", "less", "vim-tiny", "bash-completion"),
 )
 RECORD = "box.json"
+SEED = "containerd"
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Box:
-    """A complete box. ``root_tar`` is the golden root; ``seed`` its /var/lib/containerd with every image unpacked."""
+    """A complete box: the golden root, and beside it the seed, a /var/lib/containerd with every image unpacked."""
 
     key: str
     dir: Path
@@ -40,9 +41,10 @@ class Box:
         return self.dir / "root.tar"
 
     @property
-    def seed(self) -> Path:
-        """Return the folder that machines get copies of as their /var/lib/containerd."""
-        return self.dir / "containerd"
+    def seed(self) -> Path | None:
+        """Return the folder that machines get copies of as their /var/lib/containerd; None where no root made one."""
+        folder = self.dir / SEED
+        return folder if folder.is_dir() else None
 
 
 def home() -> Path:
@@ -67,7 +69,7 @@ def load(folder: Path) -> Box | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     box = Box(folder.name, folder, sizes)
-    return box if box.root_tar.is_file() and box.seed.is_dir() else None
+    return box if box.root_tar.is_file() else None
 
 
 def save(folder: Path) -> None:

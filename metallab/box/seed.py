@@ -10,13 +10,15 @@ import os
 import shutil
 from pathlib import Path
 
-from metallab import errors
+from metallab import errors, paths
 from metallab.bundle import Bundle
 from metallab.errors import LabError
 from metallab.events import Step
 from metallab.run.local import run
 from metallab.run.result import CommandFailed
 
+LIB = paths.repo_root() / "provision/files/usr/local/lib/metallab"
+"""The scripts that work with images, the same on this host and in a machine."""
 IMPORT_SECONDS = 900
 COPY_SECONDS = 600
 APART = (
@@ -26,12 +28,11 @@ APART = (
 """Before a command that mounts and starts processes: all of it ends with us, however we end."""
 
 
-def make(bundle: Bundle, seed: Path, provision: Path, step: Step) -> None:
+def make(bundle: Bundle, seed: Path, step: Step) -> None:
     """Import the bundle's images into ``seed`` with the bundle's own containerd, behind a unix socket. Needs root.
 
     Raises LAB-BOX-001 with containerd's last words.
     """
-    script = provision / "files/usr/local/lib/metallab/import-images"
     archives = bundle.image_archives
     count = 0
 
@@ -44,7 +45,7 @@ def make(bundle: Bundle, seed: Path, provision: Path, step: Step) -> None:
     seed.mkdir(mode=0o711, parents=True)
     path = {"PATH": f"{bundle.dir / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     try:
-        run([*APART, "sh", script, seed, *archives], timeout=IMPORT_SECONDS, env=path, on_line=show)
+        run([*APART, "sh", LIB / "import-images", seed, *archives], timeout=IMPORT_SECONDS, env=path, on_line=show)
     except CommandFailed as error:
         raise LabError(
             errors.BOX_BUILD_FAILED, "the container images could not be unpacked", detail=error.result.tail
@@ -58,17 +59,8 @@ def clone(seed: Path, target: Path) -> None:
     Raises LAB-HOST-004 when the disk is full.
     """
     unfinished = target.with_name(target.name + ".new")
-    remove(unfinished)
     unfinished.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    linked = run(["cp", "--archive", "--link", seed, unfinished], timeout=COPY_SECONDS, check=False)
-    if not linked.ok:
-        # Another file system: no links across.
-        remove(unfinished)
-        run(["cp", "--archive", "--reflink=auto", seed, unfinished], timeout=COPY_SECONDS)
-    for database in unfinished.rglob("*.db"):
-        copy = database.with_name(database.name + ".copy")
-        shutil.copy2(database, copy)
-        copy.replace(database)
+    run(["sh", LIB / "clone-images", seed, unfinished], timeout=COPY_SECONDS)
     unfinished.rename(target)
 
 

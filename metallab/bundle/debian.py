@@ -73,15 +73,20 @@ def versions(folder: Path) -> dict[str, str]:
 def _extract(root: Path, step: Step) -> dict[str, Path]:
     """Unpack the packages and all they depend on into ``root``; return package name -> its .deb."""
     root.mkdir(parents=True)
+    # An archive, because without root a folder would belong to the users of a namespace; the contents are the same.
+    archive = root.with_suffix(".tar")
     include = ",".join(recipe.DEBIAN_PACKAGES)
     # Keeping the .deb files tells which versions came and which package owns which file.
     argv = ["mmdebstrap", "--variant=extract", "--skip=cleanup/apt/cache", f"--include={include}", recipe.DEBIAN_SUITE]
     try:
-        run([*argv, root], timeout=EXTRACT_TIMEOUT, on_line=lambda line: step.progress(line.removeprefix("I: ")))
+        run([*argv, archive], timeout=EXTRACT_TIMEOUT, on_line=lambda line: step.progress(line.removeprefix("I: ")))
     except CommandFailed as error:
         what = f"mmdebstrap could not unpack {include}"
         fix = "see that apt-get update works here (Debian's mirror must be reachable), then run ./inv bundle.build"
         raise LabError(errors.BUNDLE_BUILD_FAILED, what, fix=fix, detail=error.detail) from error
+    unpack = ("tar", "--extract", "--file", archive, "--directory", root, "--exclude=./dev/*", "--no-same-owner")
+    run(unpack, timeout=EXTRACT_TIMEOUT)
+    archive.unlink()
     debs = (root / "var/cache/apt/archives").glob("*.deb")
     return {deb.name.partition("_")[0]: deb for deb in debs}
 

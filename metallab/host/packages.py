@@ -98,6 +98,10 @@ DAEMON_PACKAGES = (
     Package("iptables", ("iptables",), "the lab's own Docker daemon needs it", ("lab", "box")),
 )
 
+USER_PACKAGES = (
+    Package("newuidmap", ("uidmap",), "root file systems are made in a user namespace without root", ("bundle", "box")),
+)
+
 
 def missing(*purposes: Purpose) -> tuple[Package, ...]:
     """Return what this host lacks for the given purposes (for a lab when none is given)."""
@@ -105,6 +109,8 @@ def missing(*purposes: Purpose) -> tuple[Package, ...]:
     table = [package for package in PACKAGES if wanted & set(package.purposes)]
     if wanted & {"lab", "box"} and daemon_version() is None:
         table += DAEMON_PACKAGES
+    if os.geteuid() != 0:
+        table += [package for package in USER_PACKAGES if wanted & set(package.purposes)]
     return tuple(package for package in table if not package.present())
 
 

@@ -66,9 +66,25 @@ class LabDir:
         """Return the file that is locked while a command changes the lab."""
         return self.path / "lock"
 
-    def images_of(self, machine: str) -> Path:
-        """Return the clone of the image seed that becomes a machine's /var/lib/containerd."""
+    def images_folder(self, machine: str) -> Path:
+        """Return the clone of the image seed that becomes a machine's /var/lib/containerd, where it is a folder."""
         return self.path / "machines" / machine / "containerd"
+
+    def images_of(self, machine: str) -> str | None:
+        """Return what is mounted at a machine's /var/lib/containerd, a folder or a volume; None when it has none."""
+        if self.images_folder(machine).exists():
+            return str(self.images_folder(machine))
+        try:
+            return self._volume_note(machine).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return None
+
+    def note_volume(self, machine: str, volume: str) -> None:
+        """Keep the name of the filled volume a machine has its images in."""
+        self.write_secret(self._volume_note(machine), volume)
+
+    def _volume_note(self, machine: str) -> Path:
+        return self.path / "machines" / machine / "volume"
 
     def environment_of(self, machine: str) -> Path:
         """Return the file with the variables (host key included) a machine is created with."""

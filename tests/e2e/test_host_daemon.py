@@ -5,12 +5,14 @@ The daemon is a real one in a network namespace of its own, which plays the host
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from metallab import paths
 from metallab.events import silent
 from metallab.host import netns, sandbox
 from metallab.host.sandbox import Sandbox
@@ -30,6 +32,18 @@ sharedAddress: 101
 """
 
 
+NOBODY = 65534
+# Gives the user a range of ids for user namespaces, as adduser does on most systems, and becomes that user.
+BECOME = """
+mount --bind "$1" /etc/subuid
+mount --bind "$1" /etc/subgid
+user=$2
+shift 2
+exec setpriv --reuid "$user" --regid "$user" --clear-groups --inh-caps=-all,+dac_read_search \\
+    --ambient-caps=-all,+dac_read_search "$@"
+"""
+
+
 def docker(*words: str) -> list[str]:
     argv = ["docker", "--host", HOST.docker_host, *words]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
@@ -40,18 +54,46 @@ def ip(*words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def host(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    folder = tmp_path_factory.mktemp("host-daemon")
-    (folder / "lab.yaml").write_text(LAB)
+def daemon(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     try:
         with silent().step("daemon") as step:
-            sandbox.start(HOST, folder / "dockerd.log", step)
-        yield User(
-            folder / "lab.yaml", folder / "state", netns.inside(HOST.namespace), (("DOCKER_HOST", HOST.docker_host),)
-        )
+            sandbox.start(HOST, tmp_path_factory.mktemp("daemon") / "dockerd.log", step)
+        yield {"DOCKER_HOST": HOST.docker_host}
     finally:
         sandbox.stop(HOST)
         subprocess.run(["rm", "-rf", str(HOST.data)], check=True)
+
+
+@pytest.fixture(scope="module")
+def host(daemon: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> User:
+    folder = tmp_path_factory.mktemp("host-daemon")
+    (folder / "lab.yaml").write_text(LAB)
+    return User(folder / "lab.yaml", folder / "state", netns.inside(HOST.namespace), tuple(daemon.items()))
+
+
+@pytest.fixture(scope="module")
+def somebody(daemon: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> User:
+    """A user who may talk to the daemon and is not root.
+
+    He may read everything (this checkout and its Python may lie in root's home), and owns nothing but one folder.
+    """
+    folder = tmp_path_factory.mktemp("somebody")
+    (folder / "lab.yaml").write_text(LAB.replace("e2e-host", "e2e-user"))
+    (folder / "subid").write_text("nobody:200000:65536\n")
+    (folder / "cache" / "metallab").mkdir(parents=True)
+    # The bundle is the same for everybody, and is read only.
+    (folder / "cache" / "metallab" / "bundle").symlink_to(paths.cache_dir() / "bundle")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    os.chown(HOST.socket, -1, NOBODY)
+    into = (*netns.inside(HOST.namespace), "unshare", "--mount", "--propagation", "private")
+    become = ("sh", "-euc", BECOME, "sh", str(folder / "subid"), str(NOBODY))
+    homes = {
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+    }
+    return User(folder / "lab.yaml", folder / "state", (*into, *become), tuple({**daemon, **homes}.items()))
 
 
 def test_a_network_in_use_is_refused_before_any_machine_is_made(host: User) -> None:
@@ -85,3 +127,27 @@ def test_destroy_takes_only_its_own(host: User) -> None:
     assert sorted(networks) == ["bridge", "host", "none", "somebody-elses"]
     assert not (host.state / "metallab" / "e2e-host").exists()
     assert Path("/run/netns", HOST.namespace).exists()
+
+
+def test_a_user_of_the_daemon_needs_no_root(somebody: User) -> None:
+    somebody.inv("box.build")
+    somebody.inv("lab.up")
+    assert {check["verdict"] for check in somebody.json("verify")["checks"]} == {"pass"}
+    volumes = [volume for volume in docker("volume", "ls", "--quiet") if volume.startswith("metallab-")]
+    (seed,) = (volume for volume in volumes if volume.startswith("metallab-seed-"))
+    assert sorted(volumes) == sorted([seed, "metallab-e2e-user-cp", "metallab-e2e-user-node"])
+    # The seed, and a link to the same file in each node.
+    blobs = "/var/lib/containerd/io.containerd.content.v1.content/blobs"
+    links = somebody.inv("lab.ssh", "node", "--", "sudo", "find", blobs, "-type", "f", "-printf", "%n ").stdout.split()
+    assert set(links) == {"3"}
+    before = docker("ps", "--no-trunc", "--quiet")
+    somebody.inv("lab.up")
+    assert docker("ps", "--no-trunc", "--quiet") == before
+
+
+def test_the_user_s_lab_takes_its_volumes_with_it(somebody: User) -> None:
+    somebody.inv("lab.destroy", "--yes")
+    assert docker("ps", "--all", "--quiet") == []
+    (seed,) = docker("volume", "ls", "--quiet")
+    assert seed.startswith("metallab-seed-")
+    assert not (somebody.state / "metallab" / "e2e-user").exists()

@@ -10,7 +10,7 @@ import pytest
 from metallab import box as boxes
 from metallab import errors
 from metallab.box import record, seed
-from metallab.box.build import MIRROR_VARIABLE, _machine_part, _provision, _show, _sweep, root_argv
+from metallab.box.build import MIRROR_VARIABLE, _machine_part, _show, _sweep, root_argv
 from metallab.bundle import Artifact, Bundle, Versions
 from metallab.errors import LabError
 from metallab.events import Event, Kind, Step, silent
@@ -41,16 +41,36 @@ def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: 
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+def argv_of(*, as_root: bool = True, mirror: str | None = None) -> list[str]:
+    folders = (Path("/my box/root.tar"), Path("/my checkout/provision"), Path("/my box/bundle"))
+    return root_argv(*folders, pause_image="p/pause:3", as_root=as_root, mirror=mirror)
+
+
 def test_without_a_mirror_none_is_named() -> None:
-    argv = root_argv(Path("/out/root.tar"), Path("/provision"), merged_usr_hooks=Path("/hooks"))
-    assert argv[-2:] == [record.SUITE, "/out/root.tar"]
-    assert not any("://" in word for word in argv)
-    assert "--hook-directory=/provision/hooks" in argv
+    assert argv_of()[-2:] == [record.SUITE, "/my box/root.tar"]
+    assert not any("://" in word for word in argv_of())
 
 
 def test_a_mirror_that_was_named_comes_last() -> None:
-    argv = root_argv(Path("/o"), Path("/p"), merged_usr_hooks=Path("/h"), mirror="http://mirror.example/debian")
-    assert argv[-1] == "http://mirror.example/debian"
+    assert argv_of(mirror="http://mirror.example/debian")[-1] == "http://mirror.example/debian"
+
+
+def test_what_the_scripts_need_is_copied_in_and_out_again() -> None:
+    variables = "METALLAB_STAGE=root METALLAB_BUNDLE_DIR=/bundle METALLAB_PAUSE_IMAGE=p/pause:3"
+    hooks = [word.removeprefix("--customize-hook=") for word in argv_of() if word.startswith("--customize-hook=")]
+    assert hooks == [
+        "copy-in '/my checkout/provision' '/my box/bundle' /",
+        f'chroot "$1" env -i {variables} /provision/run',
+        'rm -r "$1/provision" "$1/bundle"',
+    ]
+
+
+def test_without_root_it_is_made_in_a_user_namespace() -> None:
+    as_root, as_user = argv_of(), argv_of(as_root=False)
+    assert as_root[: len(seed.APART)] == list(seed.APART)
+    assert "--mode=root" in as_root
+    assert as_user[:2] == ["mmdebstrap", "--mode=unshare"]
+    assert as_user[2:] == as_root[len(seed.APART) + 2 :]
 
 
 def test_progress_tells_phases_and_not_every_package() -> None:
@@ -76,11 +96,13 @@ def test_a_box_that_was_not_built_is_missed(bundle: Bundle) -> None:
     assert caught.value.entry is errors.BOX_MISSING
 
 
-def test_building_needs_root(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_gets_a_root_and_no_seed(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LabError) as caught:
-        boxes.build(bundle, silent())
-    assert caught.value.entry is errors.HOST_NEEDS_ROOT
+    put_on_path(tmp_path / "tools", monkeypatch, "mmdebstrap", '#!/bin/sh\nfor out; do :; done\necho root >"$out"\n')
+    box = boxes.build(bundle, silent())
+    assert box.seed is None
+    assert box.root_tar.read_text() == "root\n"
+    assert boxes.find(bundle) == box
 
 
 def test_a_failing_mmdebstrap_leaves_nothing_half_made(
@@ -105,7 +127,7 @@ def test_images_that_cannot_be_unpacked_say_why(
     monkeypatch.setattr(seed, "APART", ())
     step = Step("images", lambda _event: None)
     with pytest.raises(LabError) as caught:
-        seed.make(bundle, tmp_path / "seed", _provision(), step)
+        seed.make(bundle, tmp_path / "seed", step)
     assert caught.value.entry is errors.BOX_BUILD_FAILED
     assert "no such kernel" in caught.value.detail
 

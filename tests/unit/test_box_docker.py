@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from metallab import errors
-from metallab.box import docker
+from metallab.box import docker, volumes
 from metallab.box.record import Box
+from metallab.bundle import Artifact, Bundle, Versions
 from metallab.errors import LabError
 from metallab.events import Event, Kind, Step
 from metallab.run import capabilities
@@ -22,7 +23,9 @@ echo "$*" >>"$HERE/calls"
 case "$1 $2" in
 "image inspect") grep -qx "$3" "$HERE/images" ;;
 "image ls") cat "$HERE/images" ;;
-"import "*) [ ! -e "$HERE/full" ] || { echo "no space left on device" >&2; exit 1; } ;;
+"import "* | "run "*) [ ! -e "$HERE/full" ] || { echo "no space left on device" >&2; exit 1; } ;;
+"volume inspect") echo "/data/volumes/metallab-seed-0123456789abcdef/_data" ;;
+"volume ls") [ ! -e "$HERE/volumes" ] || cat "$HERE/volumes" ;;
 esac
 """
 
@@ -46,7 +49,7 @@ def test_exactly_the_capabilities_the_host_lacks_are_dropped() -> None:
 
 def test_only_a_node_gets_images() -> None:
     client = docker.create_args(Path("/lab/env"), None, bounding_set=capabilities.NAMES)
-    node = docker.create_args(Path("/lab/env"), Path("/lab/images"), bounding_set=capabilities.NAMES)
+    node = docker.create_args(Path("/lab/env"), "/lab/images", bounding_set=capabilities.NAMES)
     assert "--volume" not in client
     assert values(node, "--volume") == ["/lab/images:/var/lib/containerd"]
     assert values(node, "--env-file") == ["/lab/env"]
@@ -93,3 +96,50 @@ def test_a_failed_import_says_dockers_words(daemon: Path) -> None:
         ensure(daemon)
     assert caught.value.entry is errors.BOX_BUILD_FAILED
     assert "no space left on device" in caught.value.detail
+
+
+BUNDLE = Bundle(
+    Path("/cache/bundle"),
+    "key",
+    (Artifact("pause", "image", "3", "m", "images/pause.tar", 1, "a", (), reference="pause:3"),),
+    Versions("v1", "v1", "1", "1", "1"),
+)
+
+
+def fill(daemon: Path) -> list[str]:
+    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
+    step = Step("machine images", lambda _event: None)
+    volumes.fill(BOX, BUNDLE, "metallab/box:0", "two", ("cp", "node"), environment, step)
+    return (daemon / "calls").read_text().splitlines()
+
+
+def test_every_node_gets_a_volume_of_its_own_that_the_lab_can_find_again(daemon: Path) -> None:
+    calls = fill(daemon)
+    assert calls[:3] == [
+        "volume create metallab-seed-0123456789abcdef",
+        "volume create --label metallab.lab=two metallab-two-cp",
+        "volume create --label metallab.lab=two metallab-two-node",
+    ]
+    helper = calls[-1]
+    assert "--volume /data/volumes:/volumes --volume /cache/bundle/images:/images:ro" in helper
+    seed, *machines = helper.split()[-3:]
+    assert seed == "metallab-seed-0123456789abcdef/_data"
+    assert machines == ["metallab-two-cp/_data", "metallab-two-node/_data"]
+
+
+def test_volumes_that_cannot_be_filled_say_why(daemon: Path) -> None:
+    (daemon / "full").touch()
+    with pytest.raises(LabError) as caught:
+        fill(daemon)
+    assert caught.value.entry is errors.BOX_BUILD_FAILED
+    assert "no space left on device" in caught.value.detail
+
+
+def test_only_the_volumes_of_the_lab_are_removed(daemon: Path) -> None:
+    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
+    volumes.remove("two", environment)
+    (daemon / "volumes").write_text("metallab-two-cp\nmetallab-two-node\n")
+    volumes.remove("two", environment)
+    calls = (daemon / "calls").read_text().splitlines()
+    listing = "volume ls --quiet --filter label=metallab.lab=two"
+    assert calls == [listing, listing, "volume rm --force metallab-two-cp metallab-two-node"]

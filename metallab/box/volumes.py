@@ -1,0 +1,71 @@
+"""The machines' images as volumes of the Docker daemon: for a user who may talk to it, but is not root.
+
+Such a user can neither own the files of a /var/lib/containerd nor link them. So the daemon does it: a helper container
+of the box fills one volume with the seed, once, and gives each machine a volume with a copy of it. Volumes of one
+daemon lie in one file system, so the copies are hard links here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from metallab import errors
+from metallab.box.docker import SCRIPTS, freedom
+from metallab.box.record import Box
+from metallab.bundle import Bundle
+from metallab.errors import LabError
+from metallab.events import Step
+from metallab.run import capabilities
+from metallab.run.local import run
+from metallab.run.result import CommandFailed
+
+FILL_SECONDS = 900
+ASK_SECONDS = 30
+LABEL = "metallab.lab"
+
+
+def name(lab: str, machine: str) -> str:
+    """Return the name of a machine's volume."""
+    return f"metallab-{lab}-{machine}"
+
+
+def fill(
+    box: Box, bundle: Bundle, image: str, lab: str, machines: Sequence[str], environment: Mapping[str, str], step: Step
+) -> None:
+    """Give machines that have no container yet their volumes. About a minute for the first lab, then a second.
+
+    ``environment`` leads to the daemon, ``image`` is the box's in it. Raises LAB-BOX-001 with the helper's words.
+    """
+    seed = f"metallab-seed-{box.key}"
+    _docker(["volume", "create", seed], environment)
+    for machine in machines:
+        _docker(["volume", "create", "--label", f"{LABEL}={lab}", name(lab, machine)], environment)
+    (where,) = _docker(["volume", "inspect", "--format", "{{.Mountpoint}}", seed], environment).split()
+    mountpoint = PurePosixPath(where)
+    # The daemon keeps a volume NAME in …/volumes/NAME/_data; what lies below is its own name for the content.
+    folder, content = mountpoint.parent.parent, mountpoint.name
+    targets = [f"{name(lab, machine)}/{content}" for machine in machines]
+    archives = {archive.parent for archive in bundle.image_archives}
+    (images,) = archives
+    helper = [
+        *("run", "--rm", "--network", "none", *freedom(capabilities.own())),
+        *("--volume", f"{folder}:/volumes", "--volume", f"{images}:/images:ro", "--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108
+        *("--entrypoint", f"{SCRIPTS}/volume-images", image, f"{seed}/{content}", *targets),
+    ]
+    try:
+        run(["docker", *helper], timeout=FILL_SECONDS, env=environment, on_line=step.progress)
+    except CommandFailed as error:
+        what = "the container images could not be unpacked into volumes"
+        raise LabError(errors.BOX_BUILD_FAILED, what, detail=error.result.tail) from error
+
+
+def remove(lab: str, environment: Mapping[str, str]) -> None:
+    """Remove the volumes of a lab's machines; the seed stays, as the box's image does."""
+    found = _docker(["volume", "ls", "--quiet", "--filter", f"label={LABEL}={lab}"], environment).split()
+    if found:
+        _docker(["volume", "rm", "--force", *found], environment)
+
+
+def _docker(words: list[str], environment: Mapping[str, str]) -> str:
+    return run(["docker", *words], timeout=ASK_SECONDS, env=environment).stdout
