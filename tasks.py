@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from metallab.tasks import box, bundle, config, demo, iperf3, kubectl, lab, metallb, quality, setup, verify
+from metallab.tasks import bench, box, bundle, config, demo, iperf3, kubectl, lab, metallb, quality, setup, verify
 
 ns = Collection(
     # the two commands of the README
@@ -23,5 +23,6 @@ ns = Collection(
     Collection.from_module(config, name="config"),
     # for the people who work on it
     quality.lint,
+    bench.bench,
     quality.completion,
 )

@@ -117,9 +117,14 @@ def _ensure_memberlist_key(cluster: Cluster) -> bool:
     """
     if cluster.get("v1", "Secret", MEMBERLIST, NAMESPACE) is not None:
         return False
+    return cluster.apply(memberlist_key())
+
+
+def memberlist_key() -> Object:
+    """Return a new key for the speakers' gossip, as the Secret that MetalLB looks for."""
     key = base64.b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     metadata = {"name": MEMBERLIST, "namespace": NAMESPACE}
-    return cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"secretkey": key}})
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"secretkey": key}}
 
 
 def _let_control_plane_announce(lab: Lab, cluster: Cluster) -> bool:

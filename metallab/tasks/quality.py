@@ -125,7 +125,8 @@ def shell_scripts(root: Path) -> tuple[str, ...]:
 
 def _candidates(root: Path) -> Iterator[Path]:
     yield from (root / "inv", root / ".ci" / "run")
-    yield from (path for path in (root / "provision").rglob("*") if path.is_file())
+    for folder in (root / "provision", root / "tests" / "bench"):
+        yield from (path for path in folder.rglob("*") if path.is_file())
 
 
 def _is_shell(path: Path) -> bool:
