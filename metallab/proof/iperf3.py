@@ -269,8 +269,9 @@ def measure(
 def connect(client: Runner, address: IPv4Address) -> tuple[str | None, Evidence]:
     """Try the control connection once; return None when it works, else iperf3's own words.
 
-    A probe that a change of the service's rules catches between its two connections may never end (iperf3 3.12 has no
-    time limit there): it is ended here, and what it saw is neither a yes nor a no.
+    A probe that a change of the service's rules catches between its two connections gets no answer for its second one,
+    and iperf3 3.12 has no time limit there: it is ended here, and what it saw is neither a yes nor a no. (Seen on a
+    real lab: the speaker answers its own node's ARP request, so that node sends what no rule takes to itself.)
     """
     argv = connect_argv(address)
     try:
