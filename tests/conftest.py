@@ -6,7 +6,8 @@ A tier gets its marker, its time limit, and its reason when it cannot run. What 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import signal
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         reason = config.stash[REASONS].get(name, "" if count else "not asked for")
         if reason:
             terminalreporter.write_line(f"NOT RUN: {name} tests: {reason}", yellow=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A job in the background of a script ignores Ctrl-C and hands that on; a test that presses it must be heard."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

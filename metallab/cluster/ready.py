@@ -30,7 +30,8 @@ def wait_for_cluster(lab: Lab, cluster: Cluster, runners: Mapping[str, Runner], 
     wait_for_nodes(lab, cluster, step)
     wait_for_services(lab, runners, step)
     wait_for_dns(cluster, step)
-    step.result(f"{len(lab.nodes)} nodes Ready, {cluster.version()}")
+    count = "1 node" if len(lab.nodes) == 1 else f"{len(lab.nodes)} nodes"
+    step.result(f"{count} Ready, {cluster.version()}")
 
 
 def wait_for_api(cluster: Cluster, step: Step) -> None:

@@ -5,8 +5,10 @@ The daemon is a real one in a network namespace of its own, which plays the host
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,28 +74,30 @@ def host(daemon: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Us
 
 
 @pytest.fixture(scope="module")
-def somebody(daemon: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> User:
+def somebody(daemon: dict[str, str]) -> Iterator[User]:
     """A user who may talk to the daemon and is not root.
 
-    He may read everything (this checkout and its Python may lie in root's home), and owns nothing but one folder.
+    He may read everything, since this checkout and its Python may lie in root's home, and owns nothing but one folder.
+    (Not one of pytest's: these are closed to others, and Ruby believes access(2), which knows nothing of capabilities.)
     """
-    folder = tmp_path_factory.mktemp("somebody")
-    (folder / "lab.yaml").write_text(LAB.replace("e2e-host", "e2e-user"))
-    (folder / "subid").write_text("nobody:200000:65536\n")
-    (folder / "cache" / "metallab").mkdir(parents=True)
-    # The bundle is the same for everybody, and is read only.
-    (folder / "cache" / "metallab" / "bundle").symlink_to(paths.cache_dir() / "bundle")
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    os.chown(HOST.socket, -1, NOBODY)
-    into = (*netns.inside(HOST.namespace), "unshare", "--mount", "--propagation", "private")
-    become = ("sh", "-euc", BECOME, "sh", str(folder / "subid"), str(NOBODY))
-    homes = {
-        "HOME": str(folder),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
-    }
-    return User(folder / "lab.yaml", folder / "state", (*into, *become), tuple({**daemon, **homes}.items()))
+    with tempfile.TemporaryDirectory(prefix="metallab-somebody-") as name:
+        folder = Path(name)
+        (folder / "lab.yaml").write_text(LAB.replace("e2e-host", "e2e-user"))
+        (folder / "subid").write_text("nobody:200000:65536\n")
+        (folder / "cache" / "metallab").mkdir(parents=True)
+        # The bundle is the same for everybody, and is only read.
+        (folder / "cache" / "metallab" / "bundle").symlink_to(paths.cache_dir() / "bundle")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        os.chown(HOST.socket, -1, NOBODY)
+        become = ("unshare", "--mount", "--propagation", "private", "sh", "-euc", BECOME, "sh", str(folder / "subid"))
+        homes = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+        outside = User(
+            folder / "lab.yaml", folder / "state", (*become, str(NOBODY)), tuple({**daemon, **homes}.items())
+        )
+        # The namespace that plays the host has no way to Debian's packages.
+        outside.inv("box.build")
+        yield dataclasses.replace(outside, prefix=(*netns.inside(HOST.namespace), *outside.prefix))
 
 
 def test_a_network_in_use_is_refused_before_any_machine_is_made(host: User) -> None:
@@ -130,7 +134,6 @@ def test_destroy_takes_only_its_own(host: User) -> None:
 
 
 def test_a_user_of_the_daemon_needs_no_root(somebody: User) -> None:
-    somebody.inv("box.build")
     somebody.inv("lab.up")
     assert {check["verdict"] for check in somebody.json("verify")["checks"]} == {"pass"}
     volumes = [volume for volume in docker("volume", "ls", "--quiet") if volume.startswith("metallab-")]
