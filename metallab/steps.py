@@ -159,7 +159,7 @@ def prepare(lab: Lab, events: Events) -> Site:
             with events.step("sandbox") as step:
                 sandbox.start(choice.sandbox, labdir.daemon_log, step)
         here = site(lab)
-        with events.step("machine image") as step:
+        with events.step("box in Docker") as step:
             image = box_docker.ensure_image(box, choice.environment, step)
         _give_images(here, bundle, box, image, events)
         _write_inventory(here, image)
@@ -171,14 +171,16 @@ def _give_images(here: Site, bundle: Bundle, box: Box, image: str, events: Event
     lacking = [node.name for node in here.lab.nodes if here.labdir.images_of(node.name) is None]
     if not lacking:
         return
-    with events.step("machine images") as step:
+    with events.step("container images") as step:
         if box.seed is not None and os.geteuid() == 0:
             for name in lacking:
                 box_seed.clone(box.seed, here.labdir.images_folder(name))
+            step.result(f"linked for {len(lacking)} nodes")
         else:
             box_volumes.fill(box, bundle, image, here.lab.name, lacking, here.choice.environment, step)
             for name in lacking:
                 here.labdir.note_volume(name, box_volumes.name(here.lab.name, name))
+            step.result(f"in volumes for {len(lacking)} nodes")
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:

@@ -47,7 +47,7 @@ def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
     """
     existing = find(bundle)
     if existing is not None and not rebuild:
-        with events.step("machine image") as step:
+        with events.step("box") as step:
             step.skip("already built")
         return existing
     as_root = os.geteuid() == 0
@@ -57,10 +57,10 @@ def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            with events.step(f"machine image: Debian {SUITE}") as step:
+            with events.step(f"box: Debian {SUITE}") as step:
                 _make_root(bundle, unfinished / "root.tar", step, as_root=as_root)
             if as_root:
-                with events.step("machine image: unpacking the container images") as step:
+                with events.step("box: unpacking the container images") as step:
                     seed.make(bundle, unfinished / SEED, step)
             save(unfinished)
         except BaseException:

@@ -42,7 +42,6 @@ CRD_SECONDS = 30.0
 CRD = "CustomResourceDefinition"
 MEMBERLIST = "memberlist"
 CERTIFICATE = "metallb-webhook-cert"
-SEEN_ANNOTATION = "metallab/certificate-seen"
 
 
 def install(lab: Lab, cluster: Cluster, manifest: Path, runners: Mapping[str, Runner], step: Step) -> None:
@@ -155,7 +154,7 @@ def _deliver_certificate(cluster: Cluster, step: Step) -> None:
     """Let the controller see the webhook certificate it has made.
 
     It writes the certificate into a Secret and waits for it to appear in its own volume, but the kubelet refreshes a
-    volume only about once a minute (measured: 45 s until Ready) - or when the pod changes, which an annotation does.
+    volume only about once a minute (measured: 45 s until Ready) - or when the pod changes.
     """
 
     def check() -> None:
@@ -167,9 +166,8 @@ def _deliver_certificate(cluster: Cluster, step: Step) -> None:
         secret = cluster.get("v1", "Secret", CERTIFICATE, NAMESPACE)
         if secret is None or "tls.crt" not in secret.get("data", {}):
             raise NotYet("controller: makes its certificate" + workloads.trouble(cluster, controller))
-        seen = {"metadata": {"annotations": {SEEN_ANNOTATION: secret["metadata"]["resourceVersion"]}}}
         for pod in cluster.list("v1", "Pod", NAMESPACE, labels=f"component={CONTROLLER}"):
-            cluster.patch("v1", "Pod", pod["metadata"]["name"], seen, NAMESPACE)
+            workloads.hasten(cluster, pod)
 
     what = "MetalLB's controller to make its certificate"
     wait.until(check, timeout=ROLLOUT_SECONDS, what=what, entry=errors.METALLB_TIMEOUT, on_wait=step.progress)

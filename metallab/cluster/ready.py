@@ -21,6 +21,9 @@ DNS_SECONDS = 180.0
 PROXY_SECONDS = 180.0
 RETURN_SECONDS = 180.0
 PROXY_SYNC_SECONDS = 2.0
+PROXY = "k8s-app=kube-proxy"
+TOO_EARLY = "CreateContainerConfigError"
+"""What a kubelet says of a container when it has not yet read the services or a ConfigMap the container needs."""
 ASK_SECONDS = 15.0
 
 
@@ -28,7 +31,7 @@ def wait_for_cluster(lab: Lab, cluster: Cluster, runners: Mapping[str, Runner], 
     """Wait until pods run on every node, find each other by name and reach services. ``runners`` are the nodes'."""
     wait_for_api(cluster, step)
     wait_for_nodes(lab, cluster, step)
-    wait_for_services(lab, runners, step)
+    wait_for_services(lab, cluster, runners, step)
     wait_for_dns(cluster, step)
     count = "1 node" if len(lab.nodes) == 1 else f"{len(lab.nodes)} nodes"
     step.result(f"{count} Ready, {cluster.version()}")
@@ -172,12 +175,15 @@ def wait_for_dns(cluster: Cluster, step: Step) -> None:
     workloads.wait_for_rollout(cluster, "Deployment", "kube-system", "coredns", timeout=DNS_SECONDS, step=step)
 
 
-def wait_for_services(lab: Lab, runners: Mapping[str, Runner], step: Step) -> None:
+def wait_for_services(lab: Lab, cluster: Cluster, runners: Mapping[str, Runner], step: Step) -> None:
     """Wait until kube-proxy has programmed the Kubernetes service itself on every node.
 
     MetalLB's controller asks the API server through that service once when it starts; refused, it ends and waits out
     a back-off of ten seconds. So the nodes' own packet filter is asked, not a pod's condition. ``runners`` are those
     of the nodes, by name.
+
+    A kubelet that has just joined often tries to start kube-proxy before it has read the cluster's services, which is
+    an error it would wait out for 10 to 15 s.
     """
     element = f"{{ {lab.services.network_address + 1} . tcp . 443 }}"
     argv = ["nft", "get", "element", "ip", "kube-proxy", "service-ips", element]
@@ -188,6 +194,16 @@ def wait_for_services(lab: Lab, runners: Mapping[str, Runner], step: Step) -> No
             if runners[name].run(argv, timeout=ASK_SECONDS, check=False).ok:
                 waiting.remove(name)
         if waiting:
-            raise NotYet(f"not yet on {', '.join(waiting)}")
+            for pod in cluster.list("v1", "Pod", "kube-system", labels=PROXY):
+                if TOO_EARLY in waiting_reasons(pod):
+                    workloads.hasten(cluster, pod)
+            raise NotYet(f"kube-proxy has not yet programmed {', '.join(waiting)}")
 
-    wait.until(check, timeout=PROXY_SECONDS, what="kube-proxy to program the nodes", on_wait=step.progress)
+    what = "kube-proxy to program the nodes"
+    wait.until(check, timeout=PROXY_SECONDS, what=what, every=0.5, on_wait=step.progress)
+
+
+def waiting_reasons(pod: Object) -> set[str]:
+    """Return why containers of a pod wait, in the kubelet's words."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return {status["state"].get("waiting", {}).get("reason", "") for status in statuses} - {""}

@@ -14,7 +14,17 @@ import pytest
 
 from metallab import errors
 from metallab.bundle import Bundle
-from metallab.cluster import example, kubeadm, kubeadm_config, manifests, metallb, metallb_status, status
+from metallab.cluster import (
+    example,
+    kubeadm,
+    kubeadm_config,
+    manifests,
+    metallb,
+    metallb_status,
+    ready,
+    status,
+    workloads,
+)
 from metallab.cluster.api import ApiUnreachable, Cluster, Object, Refused, WebhookNotReady
 from metallab.config import Lab
 from metallab.errors import LabError
@@ -347,10 +357,52 @@ def test_the_controller_is_shown_its_certificate(installed: Cluster, monkeypatch
     with Events(lambda _event: None).step("certificate") as step:
         metallb._deliver_certificate(installed, step)
     pod = installed.get("v1", "Pod", "controller-x", namespace)
-    secret = installed.get("v1", "Secret", metallb.CERTIFICATE, namespace)
     assert pod is not None
-    assert secret is not None
-    assert pod["metadata"]["annotations"][metallb.SEEN_ANNOTATION] == secret["metadata"]["resourceVersion"]
+    assert workloads.LOOK_ANNOTATION in pod["metadata"]["annotations"]
+
+
+class Proxied:
+    """A node that has kube-proxy's rules from the second time on that it is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked = 0
+
+    def run(
+        self,
+        argv: Argv,
+        *,
+        timeout: float,
+        input: str | bytes | None = None,  # noqa: A002 - the word of Runner
+        check: bool = True,
+        on_line: OnLine | None = None,
+    ) -> Result:
+        self.asked += 1
+        words = tuple(str(word) for word in argv)
+        assert words[:3] == ("nft", "get", "element")
+        return Result(words, 0 if self.asked > 1 else 1, "", "", 0.0, self.name)
+
+
+def test_a_kube_proxy_that_came_too_early_is_looked_at_again_at_once(cluster: Cluster) -> None:
+    reasons = {"kube-proxy-early": ready.TOO_EARLY, "kube-proxy-busy": "ContainerCreating"}
+    for name, reason in reasons.items():
+        metadata: Object = {"name": name, "namespace": "kube-system", "labels": {"k8s-app": "kube-proxy"}}
+        container = {"name": "kube-proxy", "image": "localhost/none"}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+        status = {"name": "kube-proxy", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+        change = {"status": {"containerStatuses": [{**status, "state": {"waiting": {"reason": reason}}}]}}
+        path = f"/api/v1/namespaces/kube-system/pods/{name}/status"
+        cluster._request("PATCH", path, None, change, "application/merge-patch+json")
+    lab = Lab()
+    seen: list[Event] = []
+    with Events(seen.append).step("cluster ready") as step:
+        ready.wait_for_services(lab, cluster, {node.name: Proxied(node.name) for node in lab.nodes}, step)
+    pods = {pod["metadata"]["name"]: pod for pod in cluster.list("v1", "Pod", "kube-system", labels=ready.PROXY)}
+    looked = {name for name, pod in pods.items() if workloads.LOOK_ANNOTATION in pod["metadata"].get("annotations", {})}
+    assert looked == {"kube-proxy-early"}
+    assert seen[1].text == "kube-proxy has not yet programmed control-plane, worker-1, worker-2"
+    for name in reasons:
+        cluster.delete("v1", "Pod", name, "kube-system")
 
 
 def test_status_of_a_metallb_that_does_not_run(installed: Cluster) -> None:

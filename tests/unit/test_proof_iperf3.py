@@ -258,8 +258,8 @@ class Replay:
         argv: Argv,
         *,
         timeout: float,
-        input: str | bytes | None = None,  # noqa: A002, ARG002
-        check: bool = True,  # noqa: ARG002
+        input: str | bytes | None = None,  # noqa: A002
+        check: bool = True,
         on_line: OnLine | None = None,
     ) -> Result:
         self.asked += 1

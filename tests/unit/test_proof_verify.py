@@ -83,10 +83,10 @@ class FakeMachine:
         self,
         argv: Argv,
         *,
-        timeout: float,  # noqa: ARG002
-        input: str | bytes | None = None,  # noqa: A002, ARG002
-        check: bool = True,  # noqa: ARG002
-        on_line: OnLine | None = None,  # noqa: ARG002
+        timeout: float,
+        input: str | bytes | None = None,  # noqa: A002
+        check: bool = True,
+        on_line: OnLine | None = None,
     ) -> Result:
         words = tuple(str(word) for word in argv)
         rc, stdout, stderr = self._answer(words)
