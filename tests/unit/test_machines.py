@@ -144,6 +144,10 @@ def test_a_sandbox_socket_path_fits_into_a_socket_address() -> None:
     assert len(str(Sandbox("a" * 24).socket)) < 108
 
 
+UNUSED = Lab(name="unit-only")
+"""A lab that nobody runs, whatever goes on on this host."""
+
+
 def recorded(folder: Path, environment: dict[str, str]) -> dict[str, str] | None:
     labdir = LabDir(folder / "lab")
     record = inventory.resolve(Lab(), labdir, environment=environment)
@@ -161,10 +165,10 @@ def test_a_lab_without_a_readable_inventory_was_made_with_nothing(tmp_path: Path
 
 def test_a_lab_stays_in_the_sandbox_it_was_made_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider, "daemon_version", lambda: "28.2.2")
-    made = recorded(tmp_path, {"DOCKER_HOST": Sandbox("metallab").docker_host})
-    assert provider.choose(Lab(), made).sandbox == Sandbox("metallab")
-    assert provider.choose(Lab()).sandbox is None
-    assert provider.choose(Lab(), recorded(tmp_path, {})).sandbox is None
+    made = recorded(tmp_path, {"DOCKER_HOST": Sandbox(UNUSED.name).docker_host})
+    assert provider.choose(UNUSED, made).sandbox == Sandbox(UNUSED.name)
+    assert provider.choose(UNUSED).sandbox is None
+    assert provider.choose(UNUSED, recorded(tmp_path, {})).sandbox is None
 
 
 def test_a_lab_on_the_hosts_daemon_is_not_made_again_when_that_is_silent(
@@ -172,7 +176,7 @@ def test_a_lab_on_the_hosts_daemon_is_not_made_again_when_that_is_silent(
 ) -> None:
     monkeypatch.setattr(provider, "daemon_version", lambda: None)
     with pytest.raises(LabError, match="which does not answer") as caught:
-        provider.choose(Lab(), recorded(tmp_path, {}))
+        provider.choose(UNUSED, recorded(tmp_path, {}))
     assert (caught.value.entry.id, caught.value.fix) == ("LAB-PROV-001", "start Docker, then run the command again")
 
 
