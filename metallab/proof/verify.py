@@ -21,6 +21,9 @@ from metallab.proof.subject import TCP_SERVICE, Subject
 
 SECONDS = 3
 """Length of an iperf3 run, unless the user wants another."""
+WORKS = ("tcp", "udp", "one-mac")
+"""What must hold before the TCP service is taken away: of an address that does not work, or that two machines answer
+for, its absence proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,14 @@ def before(seconds: int) -> tuple[Claim, ...]:
 def without_tcp() -> tuple[Claim, ...]:
     """Return what must hold while the TCP service is deleted."""
     return (
-        Claim("no-tcp-no-udp", "without the TCP service iperf3 -u fails", ("tcp", "udp"), checks.no_tcp_no_udp),
-        Claim("still-there", "though the address is still answered", ("tcp", "udp", "one-mac"), checks.still_announced),
+        Claim("no-tcp-no-udp", "without the TCP service iperf3 -u fails", WORKS, checks.no_tcp_no_udp),
+        Claim("still-there", "though the address is still answered", WORKS, checks.still_announced),
     )
 
 
 def after() -> tuple[Claim, ...]:
     """Return what must hold when the TCP service is back."""
-    return (Claim("again", "the TCP service restored, both pass again", ("tcp", "udp"), checks.serves_again),)
+    return (Claim("again", "the TCP service restored, both pass again", WORKS, checks.serves_again),)
 
 
 def verify(subject: Subject, events: Events, *, seconds: int = SECONDS) -> Report:
@@ -65,7 +68,7 @@ def verify(subject: Subject, events: Events, *, seconds: int = SECONDS) -> Repor
     began, started = time.monotonic(), datetime.now(timezone.utc)
     story = _Story(subject, events)
     story.tell(before(seconds))
-    if story.holds("tcp") and story.holds("udp"):
+    if all(story.holds(name) for name in WORKS):
         with _tcp_service_deleted(story):
             story.tell(without_tcp())
     else:
@@ -100,7 +103,7 @@ class _Story:
     def _ask(self, claim: Claim) -> Check:
         lacking = [need for need in claim.needs if not self.holds(need)]
         if lacking:
-            return Check(claim.id, claim.words, Verdict.NOT_RUN, reason=f"because {' and '.join(lacking)} did not pass")
+            return Check(claim.id, claim.words, Verdict.NOT_RUN, reason=f"because {_listed(lacking)} did not pass")
         if self.broken is not None:
             return self._not_run(claim, self.broken, 0.0)
         began = time.monotonic()
@@ -160,6 +163,12 @@ def _restore(story: _Story) -> None:
     except LabError as error:
         story.events.warn(f"{TCP_SERVICE} could not be restored; ./inv iperf3.deploy brings it back")
         story.broken = story.broken or error
+
+
+def _listed(words: list[str]) -> str:
+    """Return words as a sentence names them: a, b and c."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _versions(subject: Subject) -> dict[str, str]:

@@ -274,6 +274,7 @@ def test_a_rogue_with_the_same_address_is_seen(net: Net, subject: Subject) -> No
     one_mac = next(check for check in report.checks if check.id == "one-mac")
     assert one_mac.verdict is Verdict.FAIL
     assert "02:42:c0:a8:60:42 = no node of this lab" in one_mac.seen
+    assert {check.verdict for check in report.checks[-3:]} == {Verdict.NOT_RUN}, "nothing is taken from such a lab"
     assert report.exit_code == ExitCode.CHECK_FAILED
 
 

@@ -159,7 +159,7 @@ def test_what_depends_on_a_failed_check_is_not_run(subject: Subject, cluster: Fa
     assert verdicts(report) == {"nodes": "fail"} | dict.fromkeys(list(verdicts(report))[1:], "not-run")
     assert check_of(report, "nodes").seen == "worker-2 is not Ready (KubeletNotReady)"
     assert check_of(report, "tcp").reason == "because address did not pass"
-    assert check_of(report, "no-tcp-no-udp").reason == "because tcp and udp did not pass"
+    assert check_of(report, "no-tcp-no-udp").reason == "because tcp, udp and one-mac did not pass"
     assert report.exit_code == ExitCode.CHECK_FAILED
     assert cluster.log == [], "a lab that does not work is not touched"
 
@@ -200,11 +200,14 @@ def test_unreadable_output_is_not_run_and_no_pass(subject: Subject, client: Fake
         ("arping-two.txt", "02:42:c0:a8:60:03 = no node of this lab; 02:42:c0:a8:60:02 = no node of this lab"),
     ],
 )
-def test_only_one_mac_of_a_node_will_do(subject: Subject, client: FakeMachine, arping: str, seen: str) -> None:
+def test_only_one_mac_of_a_node_will_do(
+    subject: Subject, cluster: FakeCluster, client: FakeMachine, arping: str, seen: str
+) -> None:
     client.answers["arping"] = (1, captured(arping), "")
     report = verify(subject, silent())
     assert (check_of(report, "one-mac").verdict, check_of(report, "one-mac").seen) == (Verdict.FAIL, seen)
     assert check_of(report, "still-there").reason == "because one-mac did not pass"
+    assert cluster.log == [], "an address that two machines answer for is not experimented with"
 
 
 def test_what_metallb_says_is_shown_and_decides_nothing(subject: Subject, cluster: FakeCluster) -> None:
