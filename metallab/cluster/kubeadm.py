@@ -274,6 +274,9 @@ def _reset(runner: Runner, step: Step) -> None:
     step.progress("clearing what an interrupted run left")
     argv = ["kubeadm", "reset", "--force", f"--cri-socket={config.CRI_SOCKET}", "--cleanup-tmp-dir"]
     runner.run(argv, timeout=RESET_SECONDS)
+    # kubeadm leaves the pods' logs, from which the kubelet counts the restarts of static pods on
+    # (kuberuntime_container.go, calcRestartCountByLogDir): a new control plane would look as if it had crashed.
+    runner.run(["rm", "-rf", "/var/log/pods", "/var/log/containers"], timeout=RESET_SECONDS)
     # kubeadm leaves kube-proxy's rules; ready.wait_for_services must not mistake them for the next cluster's.
     runner.run(["nft", "delete", "table", "ip", "kube-proxy"], timeout=RESET_SECONDS, check=False)
 

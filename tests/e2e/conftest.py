@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,19 +49,29 @@ class User:
         assert done.returncode == expect, shown
         return done
 
-    def begin(self, *words: str) -> subprocess.Popen[bytes]:
-        """Type a command that will be interrupted: in a process group of its own, as a shell would.
+    def interrupt(self, *words: str, at: str, seconds: float, number: signal.Signals) -> int:
+        """Type a command and press Ctrl-C (or worse) ``seconds`` after it began the step ``at``; return its exit code.
 
-        What runs in the background of a script ignores Ctrl-C and its children inherit that, so it is taken back.
+        In a process group of its own, as a shell would. What runs in the background of a script ignores Ctrl-C and its
+        children inherit that, so it is taken back.
         """
-        return subprocess.Popen(
+        with subprocess.Popen(
             ["env", "--default-signal=INT", *self.prefix, REPO / "inv", *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
-        )
+        ) as process:
+            assert process.stderr is not None
+            began = next((line for line in process.stderr if line.rstrip().endswith(f"… {at}")), None)
+            assert began is not None, f"the command ended before it began: {at}"
+            time.sleep(seconds)
+            assert process.poll() is None, "the command ended before it could be interrupted"
+            os.killpg(process.pid, number)
+            process.communicate(timeout=120)
+            return process.returncode
 
     def json(self, *words: str, expect: int = 0) -> Any:
         """Type a command with ``-o json`` and read its answer."""
@@ -149,9 +160,3 @@ def _processes() -> Iterator[str]:
                 continue
             if b"/metallab/e2e/" in words or "/metallab-e2e/" in cgroup or b"metallab-e2e" in words:
                 yield f"{entry.name} {words.decode(errors='replace')}"
-
-
-def interrupt(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
-    """Press Ctrl-C (or worse) at a command that runs, and wait for its end."""
-    os.killpg(process.pid, number)
-    return process.wait(timeout=120)
