@@ -217,8 +217,8 @@ def _registration(lab: Lab, node: Machine) -> dict[str, Any]:
 
 
 def _timeouts() -> dict[str, str]:
-    # kubeadm's own defaults, written down because the lab's own deadlines have to be longer; but for its requests, which
-    # have one minute: under plain emulation a new API server was seen to need more for its first answer.
+    # kubeadm's own defaults, written down because the lab's own deadlines have to be longer; but for its requests,
+    # which have one minute: under plain emulation a new API server was seen to need more for its first answer.
     waits = ("controlPlaneComponentHealthCheck", "kubeletHealthCheck", "kubernetesAPICall", "tlsBootstrap")
     return dict.fromkeys(waits, "4m0s")
 
