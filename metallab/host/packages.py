@@ -99,8 +99,9 @@ DAEMON_PACKAGES = (
 )
 
 USER_PACKAGES = (
-    Package("newuidmap", ("uidmap",), "root file systems are made in a user namespace without root", ("bundle", "box")),
+    Package("newuidmap", ("uidmap",), "without root a root file system is made in a user namespace", ("bundle", "box")),
 )
+"""Needed as well where the user is not root, and by the tests, which play such a user."""
 
 
 def missing(*purposes: Purpose) -> tuple[Package, ...]:
@@ -109,7 +110,7 @@ def missing(*purposes: Purpose) -> tuple[Package, ...]:
     table = [package for package in PACKAGES if wanted & set(package.purposes)]
     if wanted & {"lab", "box"} and daemon_version() is None:
         table += DAEMON_PACKAGES
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or "test" in wanted:
         table += [package for package in USER_PACKAGES if wanted & set(package.purposes)]
     return tuple(package for package in table if not package.present())
 

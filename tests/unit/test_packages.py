@@ -109,6 +109,16 @@ def test_a_lab_needs_nothing_that_only_tests_need() -> None:
 
 
 @pytest.mark.usefixtures("path")
+def test_user_namespaces_are_for_users_and_for_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "newuidmap" not in needs(missing())
+    assert "newuidmap" in needs(missing(*FOR_TESTS))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "newuidmap" in needs(missing("box"))
+    assert "newuidmap" not in needs(missing("lab"))
+
+
+@pytest.mark.usefixtures("path")
 def test_without_a_daemon_the_lab_s_own_is_needed_and_only_for_machines() -> None:
     assert {"dockerd", "iptables"} <= needs(missing("lab"))
     assert not {"dockerd", "vagrant"} & needs(missing("bundle"))
