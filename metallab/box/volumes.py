@@ -46,10 +46,10 @@ def fill(
     # The daemon keeps a volume NAME in …/volumes/NAME/_data; what lies below is its own name for the content.
     folder, content = mountpoint.parent.parent, mountpoint.name
     targets = [f"{name(lab, machine)}/{content}" for machine in machines]
-    archives = {archive.parent for archive in bundle.image_archives}
-    (images,) = archives
+    (images,) = {archive.parent for archive in bundle.image_archives}
+    _end_helper(lab, environment)
     helper = [
-        *("run", "--rm", "--network", "none", *freedom(capabilities.own())),
+        *("run", "--rm", "--name", _helper_name(lab), "--network", "none", *freedom(capabilities.own())),
         *("--volume", f"{folder}:/volumes", "--volume", f"{images}:/images:ro", "--tmpfs", "/run", "--tmpfs", "/tmp"),  # noqa: S108
         *("--entrypoint", f"{SCRIPTS}/volume-images", image, f"{seed}/{content}", *targets),
     ]
@@ -62,9 +62,21 @@ def fill(
 
 def remove(lab: str, environment: Mapping[str, str]) -> None:
     """Remove the volumes of a lab's machines; the seed stays, as the box's image does."""
+    _end_helper(lab, environment)
     found = _docker(["volume", "ls", "--quiet", "--filter", f"label={LABEL}={lab}"], environment).split()
     if found:
         _docker(["volume", "rm", "--force", *found], environment)
+
+
+def _helper_name(lab: str) -> str:
+    # No machine's can be the same, for none begins with a dash.
+    return name(lab, "-images")
+
+
+def _end_helper(lab: str, environment: Mapping[str, str]) -> None:
+    """Remove the helper that an interrupted command left at work. Older dockers complain when there is none."""
+    argv = ["docker", "rm", "--force", _helper_name(lab)]
+    run(argv, timeout=ASK_SECONDS, env=environment, check=False)
 
 
 def _docker(words: list[str], environment: Mapping[str, str]) -> str:

@@ -122,6 +122,8 @@ def test_every_node_gets_a_volume_of_its_own_that_the_lab_can_find_again(daemon:
     ]
     helper = calls[-1]
     assert "--volume /data/volumes:/volumes --volume /cache/bundle/images:/images:ro" in helper
+    assert "--name metallab-two--images " in helper
+    assert calls[-2] == "rm --force metallab-two--images", "one that was left at work would get in the way"
     seed, *machines = helper.split()[-3:]
     assert seed == "metallab-seed-0123456789abcdef/_data"
     assert machines == ["metallab-two-cp/_data", "metallab-two-node/_data"]
@@ -141,5 +143,5 @@ def test_only_the_volumes_of_the_lab_are_removed(daemon: Path) -> None:
     (daemon / "volumes").write_text("metallab-two-cp\nmetallab-two-node\n")
     volumes.remove("two", environment)
     calls = (daemon / "calls").read_text().splitlines()
-    listing = "volume ls --quiet --filter label=metallab.lab=two"
-    assert calls == [listing, listing, "volume rm --force metallab-two-cp metallab-two-node"]
+    ending, listing = "rm --force metallab-two--images", "volume ls --quiet --filter label=metallab.lab=two"
+    assert calls == [ending, listing, ending, listing, "volume rm --force metallab-two-cp metallab-two-node"]
