@@ -7,7 +7,6 @@ a moment. Only containerd's databases are really copied: they are the only files
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from metallab import errors, paths
@@ -62,8 +61,3 @@ def clone(seed: Path, target: Path) -> None:
     unfinished.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     run(["sh", LIB / "clone-images", seed, unfinished], timeout=COPY_SECONDS)
     unfinished.rename(target)
-
-
-def remove(target: Path) -> None:
-    """Remove a machine's copy; the seed keeps its files."""
-    shutil.rmtree(target, ignore_errors=True)

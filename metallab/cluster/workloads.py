@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metallab import errors
-from metallab.cluster.api import Cluster, Object
+from metallab.cluster.api import NOT_FOUND, Cluster, Object, Refused
 from metallab.errors import Entry
 from metallab.events import Step
 from metallab.run import wait
@@ -87,7 +87,12 @@ def hasten(cluster: Cluster, pod: Object) -> None:
     """
     metadata = pod["metadata"]
     change = {"metadata": {"annotations": {LOOK_ANNOTATION: metadata["resourceVersion"]}}}
-    cluster.patch("v1", "Pod", metadata["name"], change, metadata["namespace"])
+    try:
+        cluster.patch("v1", "Pod", metadata["name"], change, metadata["namespace"])
+    except Refused as refused:
+        # It may have gone since it was listed.
+        if refused.status != NOT_FOUND:
+            raise
 
 
 def pod_trouble(pod: Object) -> list[str]:
