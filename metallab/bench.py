@@ -127,6 +127,7 @@ class _Bench:
         seconds = self._inv("lab.prepare")
         labdir = LabDir.of(LAB)
         vagrant = Vagrant(labdir, inventory.made_with(labdir) or {})
+        # As lab.destroy, which is told LAB_FILE, will look for it: this process itself is not.
         variables = {**vagrant.variables, "VAGRANT_DOTFILE_PATH": str(labdir.path / "vagrant")}
         step.progress(SCRIPT.name)
         sandbox = Sandbox(LAB.name)

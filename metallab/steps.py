@@ -168,18 +168,20 @@ def prepare(lab: Lab, events: Events) -> Site:
 
 def _give_images(here: Site, bundle: Bundle, box: Box, image: str, events: Events) -> None:
     """Give each node its /var/lib/containerd: a linked folder where root can make one, else a volume of the daemon."""
-    lacking = [node.name for node in here.lab.nodes if here.labdir.images_of(node.name) is None]
+    lab, labdir = here.lab, here.labdir
+    lacking = [node for node in lab.nodes if labdir.images_of(node.name) is None]
     if not lacking:
         return
     with events.step("container images") as step:
         if box.seed is not None and os.geteuid() == 0:
-            for name in lacking:
-                box_seed.clone(box.seed, here.labdir.images_folder(name))
+            for node in lacking:
+                box_seed.clone(box.seed, labdir.images_folder(node.name))
             step.result(f"linked for {len(lacking)} nodes")
         else:
-            box_volumes.fill(box, bundle, image, here.lab.name, lacking, here.choice.environment, step)
-            for name in lacking:
-                here.labdir.note_volume(name, box_volumes.name(here.lab.name, name))
+            volumes = {node.name: inventory.container_name(lab, node) for node in lacking}
+            box_volumes.fill(box, bundle, image, lab.name, [*volumes.values()], here.choice.environment, step)
+            for name, volume in volumes.items():
+                labdir.note_volume(name, volume)
             step.result(f"in volumes for {len(lacking)} nodes")
 
 

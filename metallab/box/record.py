@@ -65,14 +65,15 @@ def key_of(bundle: Bundle, provision: Path) -> str:
 def load(folder: Path) -> Box | None:
     """Return the box in a folder, or None when it is not complete."""
     try:
-        sizes = json.loads((folder / RECORD).read_text())["sizes"]
+        record = json.loads((folder / RECORD).read_text())
+        box, seeded = Box(folder.name, folder, record["sizes"]), record.get("seed", True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    box = Box(folder.name, folder, sizes)
-    return box if box.root_tar.is_file() else None
+    return box if box.root_tar.is_file() and (box.seed is not None or not seeded) else None
 
 
 def save(folder: Path) -> None:
     """Write the record into a finished folder."""
     sizes = {"root.tar": (folder / "root.tar").stat().st_size}
-    (folder / RECORD).write_text(json.dumps({"schema": SCHEMA, "sizes": sizes}, indent=2) + "\n")
+    record = {"schema": SCHEMA, "sizes": sizes, "seed": (folder / SEED).is_dir()}
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")

@@ -10,13 +10,14 @@ import os
 from pathlib import Path
 
 from metallab import errors, paths
+from metallab.box.docker import SCRIPTS
 from metallab.bundle import Bundle
 from metallab.errors import LabError
 from metallab.events import Step
 from metallab.run.local import run
 from metallab.run.result import CommandFailed
 
-LIB = paths.repo_root() / "provision/files/usr/local/lib/metallab"
+LIB = paths.repo_root() / "provision" / "files" / SCRIPTS.lstrip("/")
 """The scripts that work with images, the same on this host and in a machine."""
 IMPORT_SECONDS = 900
 COPY_SECONDS = 600

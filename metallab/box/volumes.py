@@ -25,27 +25,23 @@ ASK_SECONDS = 30
 LABEL = "metallab.lab"
 
 
-def name(lab: str, machine: str) -> str:
-    """Return the name of a machine's volume."""
-    return f"metallab-{lab}-{machine}"
-
-
 def fill(
-    box: Box, bundle: Bundle, image: str, lab: str, machines: Sequence[str], environment: Mapping[str, str], step: Step
+    box: Box, bundle: Bundle, image: str, lab: str, volumes: Sequence[str], environment: Mapping[str, str], step: Step
 ) -> None:
-    """Give machines that have no container yet their volumes. About a minute for the first lab, then a second.
+    """Make and fill a volume for each machine that has no container yet. A minute for the first lab, then a second.
 
-    ``environment`` leads to the daemon, ``image`` is the box's in it. Raises LAB-BOX-001 with the helper's words.
+    ``volumes`` are their names, ``environment`` leads to the daemon, ``image`` is the box's in it. Raises LAB-BOX-001
+    with the helper's words.
     """
     seed = f"metallab-seed-{box.key}"
     _docker(["volume", "create", seed], environment)
-    for machine in machines:
-        _docker(["volume", "create", "--label", f"{LABEL}={lab}", name(lab, machine)], environment)
+    for volume in volumes:
+        _docker(["volume", "create", "--label", f"{LABEL}={lab}", volume], environment)
     (where,) = _docker(["volume", "inspect", "--format", "{{.Mountpoint}}", seed], environment).split()
     mountpoint = PurePosixPath(where)
     # The daemon keeps a volume NAME in …/volumes/NAME/_data; what lies below is its own name for the content.
     folder, content = mountpoint.parent.parent, mountpoint.name
-    targets = [f"{name(lab, machine)}/{content}" for machine in machines]
+    targets = [f"{volume}/{content}" for volume in volumes]
     (images,) = {archive.parent for archive in bundle.image_archives}
     _end_helper(lab, environment)
     helper = [
@@ -69,8 +65,8 @@ def remove(lab: str, environment: Mapping[str, str]) -> None:
 
 
 def _helper_name(lab: str) -> str:
-    # No machine's can be the same, for none begins with a dash.
-    return name(lab, "-images")
+    # No machine's can be the same, for no machine's name begins with a dash.
+    return f"metallab-{lab}--images"
 
 
 def _end_helper(lab: str, environment: Mapping[str, str]) -> None:

@@ -44,8 +44,9 @@ def choose(lab: Lab, made_with: Mapping[str, str] | None = None) -> Choice:
     """
     if lab.provider not in ("auto", "docker"):
         raise LabError(errors.PROVIDER_UNSUPPORTED, f"provider {lab.provider} is not available yet")
-    own = Choice("docker", "the lab has its own Docker daemon", Sandbox(lab.name))
-    if Sandbox(lab.name).exists() or made_with == own.environment:
+    sandbox = Sandbox(lab.name)
+    own = Choice("docker", "the lab has its own Docker daemon", sandbox)
+    if sandbox.exists() or made_with == own.environment:
         return own
     answer = daemon_version()
     if answer is not None:
@@ -54,7 +55,7 @@ def choose(lab: Lab, made_with: Mapping[str, str] | None = None) -> Choice:
         what = f"the lab {lab.name} is on this host's Docker daemon, which does not answer"
         raise LabError(errors.PROVIDER_NONE, what, fix="start Docker, then run the command again")
     if os.geteuid() == 0:
-        return Choice("docker", "no Docker daemon answers, so the lab starts its own", own.sandbox)
+        return Choice("docker", "no Docker daemon answers, so the lab starts its own", sandbox)
     raise LabError(errors.PROVIDER_NONE, "no Docker daemon answers, and only root can start one")
 
 

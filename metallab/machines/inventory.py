@@ -56,7 +56,7 @@ class Inventory:
 
 
 def container_name(lab: Lab, machine: Machine) -> str:
-    """Return the name of a machine's container: two labs on one daemon must differ."""
+    """Return the name of a machine's container, and of its volume if it has one: two labs on one daemon must differ."""
     return f"metallab-{lab.name}-{machine.name}"
 
 

@@ -9,6 +9,7 @@ import tarfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -354,11 +355,13 @@ def test_the_controller_is_shown_its_certificate(installed: Cluster, monkeypatch
     assert caught.value.last == "controller: makes its certificate"
     assert caught.value.entry is errors.METALLB_TIMEOUT
     installed.patch("v1", "Secret", metallb.CERTIFICATE, {"data": {"tls.crt": "QQ=="}}, namespace)
+    before = installed.get("v1", "Pod", "controller-x", namespace)
     with Events(lambda _event: None).step("certificate") as step:
         metallb._deliver_certificate(installed, step)
     pod = installed.get("v1", "Pod", "controller-x", namespace)
+    assert before is not None
     assert pod is not None
-    assert workloads.LOOK_ANNOTATION in pod["metadata"]["annotations"]
+    assert pod["metadata"]["annotations"][workloads.LOOK_ANNOTATION] == before["metadata"]["resourceVersion"]
 
 
 class Proxied:
@@ -368,18 +371,11 @@ class Proxied:
         self.name = name
         self.asked = 0
 
-    def run(
-        self,
-        argv: Argv,
-        *,
-        timeout: float,
-        input: str | bytes | None = None,  # noqa: A002 - the word of Runner
-        check: bool = True,
-        on_line: OnLine | None = None,
-    ) -> Result:
+    def run(self, argv: Argv, **how: Any) -> Result:
         self.asked += 1
         words = tuple(str(word) for word in argv)
         assert words[:3] == ("nft", "get", "element")
+        assert not how["check"], "that it is not there is an answer"
         return Result(words, 0 if self.asked > 1 else 1, "", "", 0.0, self.name)
 
 

@@ -64,11 +64,14 @@ def daemon(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def leading_to(daemon: Path) -> dict[str, str]:
+    return {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
+
+
 def ensure(daemon: Path) -> tuple[str, list[Event], list[str]]:
     events: list[Event] = []
-    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
     step = Step("machine image", events.append)
-    name = docker.ensure_image(BOX, environment, step)
+    name = docker.ensure_image(BOX, leading_to(daemon), step)
     step._end(None)
     return name, events, (daemon / "calls").read_text().splitlines()
 
@@ -107,9 +110,9 @@ BUNDLE = Bundle(
 
 
 def fill(daemon: Path) -> list[str]:
-    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
     step = Step("machine images", lambda _event: None)
-    volumes.fill(BOX, BUNDLE, "metallab/box:0", "two", ("cp", "node"), environment, step)
+    names = ("metallab-two-cp", "metallab-two-node")
+    volumes.fill(BOX, BUNDLE, "metallab/box:0", "two", names, leading_to(daemon), step)
     return (daemon / "calls").read_text().splitlines()
 
 
@@ -138,10 +141,9 @@ def test_volumes_that_cannot_be_filled_say_why(daemon: Path) -> None:
 
 
 def test_only_the_volumes_of_the_lab_are_removed(daemon: Path) -> None:
-    environment = {"PATH": f"{daemon}:/usr/bin:/bin", "HERE": str(daemon)}
-    volumes.remove("two", environment)
+    volumes.remove("two", leading_to(daemon))
     (daemon / "volumes").write_text("metallab-two-cp\nmetallab-two-node\n")
-    volumes.remove("two", environment)
+    volumes.remove("two", leading_to(daemon))
     calls = (daemon / "calls").read_text().splitlines()
     ending, listing = "rm --force metallab-two--images", "volume ls --quiet --filter label=metallab.lab=two"
     assert calls == [ending, listing, ending, listing, "volume rm --force metallab-two-cp metallab-two-node"]
