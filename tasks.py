@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from metallab.tasks import bench, box, bundle, config, demo, iperf3, kubectl, lab, metallb, quality, setup, verify
+from metallab.tasks import (
+    bench,
+    box,
+    bundle,
+    config,
+    demo,
+    doctor,
+    iperf3,
+    kubectl,
+    lab,
+    metallb,
+    quality,
+    setup,
+    snapshot,
+    verify,
+)
+
+machines = Collection.from_module(lab, name="lab")
+machines.add_collection(Collection.from_module(snapshot, name="snapshot"))
 
 ns = Collection(
     # the two commands of the README
     demo.demo,
     quality.test,
     # preparing a host
+    doctor.doctor,
     setup.setup,
     Collection.from_module(bundle, name="bundle"),
     Collection.from_module(box, name="box"),
     # the lab
-    Collection.from_module(lab, name="lab"),
+    machines,
     Collection.from_module(metallb, name="metallb"),
     Collection.from_module(iperf3, name="iperf3"),
     verify.verify,

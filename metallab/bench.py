@@ -30,7 +30,7 @@ from metallab.machines.vagrant import Vagrant
 from metallab.run import capabilities
 from metallab.run.local import run
 
-LAB = Lab(name="bench")
+LAB = Lab(name="bench", provider="docker")
 TASKS = ("lab.up", "metallb.install", "iperf3.deploy")
 LIMIT_SECONDS = 900
 SCRIPT = paths.repo_root() / "tests/bench/by-hand"
@@ -106,7 +106,7 @@ class _Bench:
         self._folder = folder
         self._bundle = bundle
         self._lab_file = folder / "lab.yaml"
-        self._lab_file.write_text(f"name: {LAB.name}\n", encoding="utf-8")
+        self._lab_file.write_text(f"name: {LAB.name}\nprovider: {LAB.provider}\n", encoding="utf-8")
 
     def lab(self, step: Step) -> dict[str, float]:
         """Bring the lab up by its tasks and return the seconds of each."""
@@ -126,7 +126,7 @@ class _Bench:
         step.progress("lab.prepare")
         seconds = self._inv("lab.prepare")
         labdir = LabDir.of(LAB)
-        vagrant = Vagrant(labdir, inventory.made_with(labdir) or {})
+        vagrant = Vagrant(labdir, dict((inventory.recorded(labdir) or {}).get("environment", {})))
         # As lab.destroy, which is told LAB_FILE, will look for it: this process itself is not.
         variables = {**vagrant.variables, "VAGRANT_DOTFILE_PATH": str(labdir.path / "vagrant")}
         step.progress(SCRIPT.name)

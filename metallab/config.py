@@ -23,8 +23,12 @@ from metallab.errors import LabError
 
 Role = Literal["control-plane", "worker", "client"]
 Provider = Literal["auto", "docker", "libvirt", "virtualbox"]
+Suite = Literal["bookworm", "trixie", "noble"]
+"""The releases another box may have: Debian 12 and 13, Ubuntu 24.04."""
 # RFC 1123, and short enough for a host name made of the lab's and the machine's name (63 octets).
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=24)]
+NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+NAME_LENGTH = 24
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=NAME_LENGTH)]
 HostNumber = Annotated[int, Field(ge=1, strict=True)]
 # For editors only: every number 0-255, the prefix (or a netmask, which ipaddress takes, too) optional.
 NETWORK_PATTERN = r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)(/[\d.]+)?$"
@@ -104,6 +108,14 @@ class Machine(_Strict):
     memory: Annotated[int, Field(ge=256, le=1048576, strict=True, description="MiB")] = 2048
 
 
+class OtherBox(_Strict):
+    """A plain Debian or Ubuntu box instead of the lab's own, made a machine of the lab when it is first up."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$", max_length=128)]
+    suite: Suite = "bookworm"
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.]+$", max_length=32)] | None = None
+
+
 class Versions(_Strict):
     """Versions the lab insists on; empty means: what the bundle holds. The pins themselves are in bundle/*/go.mod."""
 
@@ -132,6 +144,7 @@ class Lab(_Strict):
     pods: Network = Field(default=IPv4Network("10.244.0.0/16"), description="pod addresses, a /24 a node")
     services: Network = Field(default=IPv4Network("10.96.0.0/16"), description="cluster-internal service addresses")
     versions: Versions = Versions()
+    box: OtherBox | None = Field(default=None, description="another box than the lab's own, for virtual machines")
 
     def at(self, host: int) -> IPv4Address:
         """Return the address of a host number in the lab network."""
@@ -193,6 +206,11 @@ class Lab(_Strict):
     def dns_address(self) -> IPv4Address:
         """Return the cluster DNS address: the tenth of the service range (kubeadm's rule)."""
         return self.services.network_address + 10
+
+
+def is_name(text: str) -> bool:
+    """Tell whether ``text`` could name a machine or a lab; what else the lab names is held to the same rule."""
+    return len(text) <= NAME_LENGTH and re.fullmatch(NAME_PATTERN.rstrip("$"), text) is not None
 
 
 def load(path: Path) -> Lab:

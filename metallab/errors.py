@@ -107,6 +107,13 @@ HOST_INOTIFY = Entry(
     "this host's inotify instances do not last for the lab",
     "raise the limit: sysctl -w fs.inotify.max_user_instances=512, or end another lab; then run the command again",
 )
+HOST_MEMORY = Entry(
+    "LAB-HOST-012",
+    ExitCode.HOST,
+    "this host has too little memory for the lab's machines",
+    "take a worker out of machines: in lab.yaml, end other programs, or use --provider docker, whose machines share "
+    "the host's memory",
+)
 # -- config ----------------------------------------------------------------------------------------------------
 CONFIG_UNREADABLE = Entry(
     "LAB-CONF-001", ExitCode.CONFIG, "the lab file cannot be read as YAML", "correct the named line"
@@ -133,17 +140,33 @@ PROVIDER_NONE = Entry(
 PROVIDER_DAEMON_FAILED = Entry(
     "LAB-PROV-002",
     ExitCode.PROVIDER,
-    "the lab's own Docker daemon did not start",
+    "a daemon that makes machines did not start, or refused",
     "read the end of its log above; ./inv lab.destroy --yes clears what is left, then run the command again",
 )
 PROVIDER_UNSUPPORTED = Entry(
-    "LAB-PROV-003", ExitCode.PROVIDER, "this provider is not available", "set provider: docker or auto in lab.yaml"
+    "LAB-PROV-003",
+    ExitCode.PROVIDER,
+    "this provider cannot run here",
+    "install it, or choose another one: --provider docker, or provider: auto in lab.yaml",
 )
 PROVIDER_ADDRESS_TAKEN = Entry(
     "LAB-PROV-004",
     ExitCode.PROVIDER,
     "the lab network is already in use on this host",
     "change network: in lab.yaml to a free one (one line moves the whole lab)",
+)
+PROVIDER_OTHER = Entry(
+    "LAB-PROV-005",
+    ExitCode.PROVIDER,
+    "the lab was made with another provider",
+    "leave --provider out to go on with it, or run: ./inv lab.destroy --yes, then the command again",
+)
+PROVIDER_HOST_ONLY = Entry(
+    "LAB-PROV-006",
+    ExitCode.PROVIDER,
+    "VirtualBox does not allow the lab network on this host",
+    "allow it in /etc/vbox/networks.conf (a line like: * 192.168.56.0/21 192.168.96.0/24), or choose another network: "
+    "in lab.yaml",
 )
 # -- machine ---------------------------------------------------------------------------------------------------
 MACHINE_UP_FAILED = Entry(
@@ -179,6 +202,27 @@ MACHINE_HOST_KEY = Entry(
 MACHINE_NOT_UP = Entry("LAB-MACH-007", ExitCode.MACHINE, "the lab is not up", "run: ./inv lab.up")
 VAGRANT_FAILED = Entry(
     "LAB-MACH-008", ExitCode.MACHINE, "vagrant failed", "run: ./inv lab.up again; --debug shows vagrant's own words"
+)
+SNAPSHOT_UNKNOWN = Entry(
+    "LAB-MACH-010", ExitCode.MACHINE, "there is no such snapshot", "run: ./inv lab.snapshot.list for the names"
+)
+SNAPSHOT_NAME = Entry(
+    "LAB-MACH-011",
+    ExitCode.MACHINE,
+    "a snapshot cannot be given this name",
+    "choose another one, or run: ./inv lab.snapshot.delete NAME first",
+)
+SNAPSHOT_IMPOSSIBLE = Entry(
+    "LAB-MACH-012",
+    ExitCode.MACHINE,
+    "the lab cannot be saved or restored as it is",
+    "run: ./inv lab.up, then the command again",
+)
+SNAPSHOT_HALF = Entry(
+    "LAB-MACH-013",
+    ExitCode.MACHINE,
+    "a restore was interrupted, and the machines are not of one time",
+    "run: ./inv lab.snapshot.restore NAME again, or: ./inv lab.destroy --yes",
 )
 # -- cluster ---------------------------------------------------------------------------------------------------
 CLUSTER_TIMEOUT = Entry(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import dataclass
 
 from metallab import errors
@@ -9,12 +11,16 @@ from metallab.cluster.api import Cluster
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.host import netns, provider
-from metallab.host.provider import Choice
+from metallab.host.provider import Choice, Made
 from metallab.machines import inventory
 from metallab.machines.inventory import Runners
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import Vagrant
+from metallab.run import pace
 from metallab.run.ssh import SshRunner
+
+PACE_LOCK = threading.Lock()
+"""Machines come up side by side, and their measurements lie in one file."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,42 @@ class Site:
     runners: Runners
     cluster: Cluster
 
+    @classmethod
+    def of(cls, lab: Lab) -> Site:
+        """Return the lab's site, in the network it really gets; its sandbox need not be there yet."""
+        choice, labdir = choose(lab), LabDir.of(lab)
+        if choice.network is not None:
+            lab = lab.model_copy(update={"network": choice.network})
+        pace.settle(_paces(labdir).values() or [1.0 if choice.accelerated else pace.EMULATED])
+        return cls(
+            lab=lab,
+            labdir=labdir,
+            choice=choice,
+            vagrant=Vagrant(labdir, choice.environment),
+            runners=Runners(lab, labdir),
+            cluster=Cluster(labdir.kubeconfig),
+        )
+
+    def inside(self) -> Site:
+        """Move this process into the lab's network, where it has one of its own, and return the site."""
+        if self.choice.sandbox is not None and self.choice.sandbox.exists():
+            netns.enter(self.choice.sandbox.namespace)
+        return self
+
+    def is_known(self, machine: Machine) -> bool:
+        """Tell whether the machine ever let us in: only then was it measured."""
+        return machine.name in _paces(self.labdir)
+
+    def calibrate(self, machine: Machine) -> float:
+        """Measure how slow a machine is, once, and scale every wait by the slowest; return this one's slowness."""
+        with PACE_LOCK:
+            known = _paces(self.labdir)
+            if machine.name not in known:
+                known[machine.name] = pace.measure(self.runner(machine))
+                self.labdir.write_secret(self.labdir.pace, json.dumps(known) + "\n")
+            pace.settle(known.values())
+            return known[machine.name]
+
     def runner(self, machine: Machine) -> SshRunner:
         """Return the runner of a machine."""
         return self.runners.of(machine)
@@ -40,25 +82,31 @@ class Site:
 def choose(lab: Lab) -> Choice:
     """Return the provider of the lab: the one its machines were made with, else what fits this host.
 
-    A lab that was made in its sandbox stays there, also when a Docker daemon answers by now.
+    A lab that was made in its sandbox stays there, also when a daemon of the host's answers by now.
     """
-    return provider.choose(lab, inventory.made_with(LabDir.of(lab)))
+    known = inventory.recorded(LabDir.of(lab))
+    return provider.choose(lab, None if known is None else Made(**known))
+
+
+def _paces(labdir: LabDir) -> dict[str, float]:
+    """Return what was measured of each machine; nothing before it was up."""
+    try:
+        return dict(json.loads(labdir.pace.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def likely_provider(lab: Lab) -> str:
+    """Return the provider's name before the host has what it needs; a host on which nothing can run yet gets docker."""
+    try:
+        return choose(lab).provider
+    except LabError:
+        return "docker" if lab.provider == "auto" else lab.provider
 
 
 def site(lab: Lab) -> Site:
     """Return the lab's site, with this process inside the lab's network where it has one. Touches nothing."""
-    choice = choose(lab)
-    if choice.sandbox is not None and choice.sandbox.exists():
-        netns.enter(choice.sandbox.namespace)
-    labdir = LabDir.of(lab)
-    return Site(
-        lab=lab,
-        labdir=labdir,
-        choice=choice,
-        vagrant=Vagrant(labdir, choice.environment),
-        runners=Runners(lab, labdir),
-        cluster=Cluster(labdir.kubeconfig),
-    )
+    return Site.of(lab).inside()
 
 
 def existing(lab: Lab) -> Site:

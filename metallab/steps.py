@@ -6,35 +6,38 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
-import os
+from dataclasses import asdict
 from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import errors, lock, workflow
+from metallab import errors, lock, providers, workflow
 from metallab.box import Box
-from metallab.box import docker as box_docker
-from metallab.box import seed as box_seed
-from metallab.box import volumes as box_volumes
 from metallab.bundle import Bundle
-from metallab.cluster import example, kubeadm, metallb, podnet, ready
+from metallab.cluster import example, kubeadm, metallb, podnet, ready, tuning
 from metallab.cluster.api import preload
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Events, Step
-from metallab.host import netns, provider, sandbox
+from metallab.host import netns, sandbox
 from metallab.machines import inventory
-from metallab.machines.inventory import Container
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
-from metallab.run import capabilities
+from metallab.run import pace
 from metallab.run.wait import NotYet, pause, until
-from metallab.site import Site, choose, existing, site
+from metallab.site import Site, existing, site
 from metallab.workflow import Job
 
+UP_SECONDS = 600
+"""How long one `vagrant up` may take, at the machine's pace."""
 SSH_SECONDS = 120
 GLANCE_SECONDS = 1.0
 """How long a machine that should be up may take to let us in before Vagrant is asked to bring it up."""
+
+
+SLOW = """\
+no KVM here ({evidence}), so every instruction of the machines is emulated: \
+expect about 20 minutes instead of one or two"""
 
 
 # -- lab.up ----------------------------------------------------------------------------------------------------
@@ -44,10 +47,28 @@ def bring_up(lab: Lab, events: Events) -> Site:
     """Bring machines and cluster up and return the site. Every error is a LabError; running it again goes on."""
     bundle = bundles.require()
     check_versions(lab, bundle)
+    refuse_half_restored(lab)
     ready_site = prepare(lab, events)
     with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
         workflow.perform(_jobs(ready_site, bundle), events)
     return ready_site
+
+
+def bring_back(here: Site, events: Events) -> None:
+    """Bring up a prepared lab whose machines were exchanged; whoever calls holds the lab's lock."""
+    bundle = bundles.require()
+    _write_inventory(here, bundle, boxes.require(bundle))
+    workflow.perform(_jobs(here, bundle), events)
+
+
+def refuse_half_restored(lab: Lab) -> None:
+    """Refuse to go on with machines of which some are of another time than the rest. Raises LAB-MACH-013."""
+    try:
+        name = LabDir.of(lab).restoring.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return
+    fix = f"run: ./inv lab.snapshot.restore {name} again, or: ./inv lab.destroy --yes"
+    raise LabError(errors.SNAPSHOT_HALF, f"restoring {name} was interrupted", fix=fix)
 
 
 def _jobs(here: Site, bundle: Bundle) -> list[Job]:
@@ -87,7 +108,15 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
         pause(index * STAGGER)
         if machine in here.lab.nodes:
             started[machine.name] = datetime.now(timezone.utc).replace(microsecond=0)
-        here.vagrant.up(machine.name, step.progress, docker_name=inventory.container_name(here.lab, machine))
+        provider = providers.of(here.choice.provider)
+        leftovers = provider.leftovers(here, machine)
+        here.vagrant.up(
+            machine.name,
+            step.progress,
+            seconds=pace.scaled(UP_SECONDS),
+            leftovers=leftovers,
+            new=not here.is_known(machine),
+        )
 
         def lets_us_in() -> None:
             if not runner.answers():
@@ -95,7 +124,9 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
 
         what = f"SSH to {machine.name}"
         until(lets_us_in, timeout=SSH_SECONDS, what=what, entry=errors.MACHINE_UNREACHABLE, on_wait=step.progress)
-        step.result(str(here.lab.address(machine)))
+        slowness = here.calibrate(machine)
+        words = "" if slowness < tuning.SLOW else f", {slowness:.0f} times slower than an ordinary machine"
+        step.result(f"{here.lab.address(machine)}{words}")
 
     return bring_machine_up
 
@@ -105,7 +136,7 @@ def _control_plane_job(here: Site, bundle: Bundle) -> workflow.Do:
         node = here.lab.control_plane
         runner = here.runner(node)
         podnet.configure(here.lab, node, runner)
-        kubeadm.init(here.lab, runner, bundle.versions, step)
+        kubeadm.init(here.lab, runner, bundle.versions, step, tuning.of(pace.factor()))
         here.labdir.write_secret(here.labdir.kubeconfig, kubeadm.kubeconfig(here.lab, runner))
 
     return make_control_plane
@@ -115,7 +146,7 @@ def _join_job(here: Site, worker: Machine) -> workflow.Do:
     def join(step: Step) -> None:
         runner = here.runner(worker)
         podnet.configure(here.lab, worker, runner)
-        kubeadm.join(here.lab, worker, runner, here.cluster, step)
+        kubeadm.join(here.lab, worker, runner, here.cluster, step, tuning.of(pace.factor()))
 
     return join
 
@@ -145,67 +176,59 @@ def check_versions(lab: Lab, bundle: Bundle) -> None:
 
 
 def prepare(lab: Lab, events: Events) -> Site:
-    """Make what the machines are made from: keys, image clones, the sandbox, the image, Vagrant's inventory."""
+    """Make what the machines are made from: keys, the sandbox, the box where the provider wants it, the inventory."""
     bundle = bundles.require()
     box = boxes.require(bundle)
-    choice = choose(lab)
-    provider.check_network_is_free(lab, choice)
-    labdir = LabDir.of(lab)
-    if not labdir.inventory.exists():
-        provider.check_inotify(lab)
+    here = Site.of(lab)
+    choice, labdir = here.choice, here.labdir
+    provider = providers.of(choice.provider)
+    if lab.provider not in ("auto", choice.provider):
+        what = f"the lab {lab.name} was made with {choice.provider}, not {lab.provider}"
+        raise LabError(errors.PROVIDER_OTHER, what)
+    is_new = not labdir.inventory.exists()
+    if is_new:
+        events.note(f"provider {choice.provider}: {choice.reason}")
+    if not choice.accelerated:
+        events.warn(SLOW.format(evidence=choice.evidence))
+    if choice.warning:
+        events.warn(choice.warning)
+    provider.check(here, is_new=is_new)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
-        labdir.prepare(lab)
+        labdir.prepare(here.lab)
         if choice.sandbox is not None:
             with events.step("sandbox") as step:
                 sandbox.start(choice.sandbox, labdir.daemon_log, step)
-        here = site(lab)
-        with events.step("box in Docker") as step:
-            image = box_docker.ensure_image(box, choice.environment, step)
-        _give_images(here, bundle, box, image, events)
-        _write_inventory(here, image)
+        here = here.inside()
+        provider.make_ready(here, bundle, box, events)
+        _write_inventory(here, bundle, box)
     return here
-
-
-def _give_images(here: Site, bundle: Bundle, box: Box, image: str, events: Events) -> None:
-    """Give each node its /var/lib/containerd: a linked folder where root can make one, else a volume of the daemon."""
-    lab, labdir = here.lab, here.labdir
-    lacking = [node for node in lab.nodes if labdir.images_of(node.name) is None]
-    if not lacking:
-        return
-    with events.step("container images") as step:
-        if box.seed is not None and os.geteuid() == 0:
-            for node in lacking:
-                box_seed.clone(box.seed, labdir.images_folder(node.name))
-            step.result(f"linked for {len(lacking)} nodes")
-        else:
-            volumes = {node.name: inventory.container_name(lab, node) for node in lacking}
-            box_volumes.fill(box, bundle, image, lab.name, [*volumes.values()], here.choice.environment, step)
-            for name, volume in volumes.items():
-                labdir.note_volume(name, volume)
-            step.result(f"in volumes for {len(lacking)} nodes")
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:
     """Write what the Vagrantfile reads, for a `vagrant` typed by hand; makes no machine and starts no daemon."""
     here = site(lab)
     if not here.labdir.inventory.exists():
-        here.labdir.prepare(lab)
-        _write_inventory(here, box_docker.image_name(boxes.require(bundles.require())))
+        here.labdir.prepare(here.lab)
+        bundle = bundles.require()
+        _write_inventory(here, bundle, boxes.require(bundle))
     return here
 
 
-def _write_inventory(here: Site, image: str) -> None:
-    lab, labdir = here.lab, here.labdir
-    containers = {}
+def _write_inventory(here: Site, bundle: Bundle, box: Box) -> None:
+    lab, labdir, choice = here.lab, here.labdir, here.choice
+    provider = providers.of(choice.provider)
     for machine in lab.machines:
-        environment = labdir.environment_of(machine.name)
-        labdir.write_secret(environment, inventory.environment_file(lab, machine, labdir))
-        images = labdir.images_of(machine.name) if machine in lab.nodes else None
-        args = box_docker.create_args(environment, images, bounding_set=capabilities.own())
-        containers[machine.name] = Container(inventory.container_name(lab, machine), image, args)
-    namespace = netns.inside(here.choice.sandbox.namespace) if here.choice.sandbox is not None else ()
+        labdir.write_secret(labdir.identity_of(machine.name), inventory.identity(lab, machine, labdir))
     record = inventory.resolve(
-        lab, labdir, environment=here.choice.environment, namespace=namespace, containers=containers
+        lab,
+        labdir,
+        provider=choice.provider,
+        accelerated=choice.accelerated,
+        environment=choice.environment,
+        namespace=netns.inside(choice.sandbox.namespace) if choice.sandbox is not None else (),
+        common=asdict(provider.common(here, box)),
+        settings={machine.name: provider.settings(here, box, machine) for machine in lab.machines},
+        guests={machine.name: provider.guest(here, bundle, machine) for machine in lab.machines},
     )
     labdir.write_secret(labdir.inventory, record.to_json())
 
@@ -216,7 +239,8 @@ def _write_inventory(here: Site, image: str) -> None:
 def install_metallb(here: Site, events: Events) -> None:
     """Install MetalLB with the lab's pool; changes nothing when it is there."""
     with events.step("MetalLB") as step:
-        metallb.install(here.lab, here.cluster, bundles.require().metallb_manifest, here.node_runners(), step)
+        manifest, chosen = bundles.require().metallb_manifest, tuning.of(pace.factor())
+        metallb.install(here.lab, here.cluster, manifest, here.node_runners(), step, chosen)
 
 
 def deploy_example(here: Site, events: Events) -> None:
@@ -241,7 +265,7 @@ def tear_down(lab: Lab, events: Events) -> None:
             with events.step("machines") as step:
                 if labdir.inventory.exists():
                     here.vagrant.destroy(step.progress)
-                box_volumes.remove(lab.name, here.choice.environment)
+                providers.of(here.choice.provider).clean(here)
         if box is not None:
             with events.step("sandbox"):
                 sandbox.stop(box)

@@ -1,4 +1,5 @@
-"""Three tiers by folder: ``unit`` (no machine), ``integration`` (real parts), ``e2e`` (a real lab).
+"""Four tiers by folder: ``unit`` (no machine), ``integration`` (real parts), ``e2e`` (a real lab), ``vm`` (a real lab
+on virtual machines).
 
 A tier gets its marker, its time limit, and its reason when it cannot run. What did not run is said in the summary.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from metallab.run import cancel
+from metallab.run import cancel, pace
 
 HERE = Path(__file__).parent
 ITEMS = pytest.StashKey[dict[str, int]]()
@@ -32,7 +34,15 @@ class Tier:
     root: bool
 
 
-TIERS = {"unit": Tier(60, root=False), "integration": Tier(300, root=True), "e2e": Tier(3600, root=True)}
+TIERS = {
+    "unit": Tier(60, root=False),
+    "integration": Tier(300, root=True),
+    "e2e": Tier(3600, root=True),
+    "vm": Tier(3600, root=True),
+}
+CI_SECONDS = 85 * 60
+"""What CI gives one run, less the time its machine needs to end it."""
+TOO_LATE = "NOT RUN: CI's time would not have lasted"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -54,10 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI nothing is skipped: a test that cannot run there fails with its reason."""
+    """In CI nothing is skipped but for want of time: a test that cannot run there fails with its reason."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true":
         reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        if TOO_LATE in str(reason):
+            return report
         report.outcome, report.longrepr = "failed", f"not run, and CI is to run everything: {reason}"
     return report
 
@@ -69,6 +81,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         reason = config.stash[REASONS].get(name, "" if count else "not asked for")
         if reason:
             terminalreporter.write_line(f"NOT RUN: {name} tests: {reason}", yellow=True, bold=True)
+
+
+def need_ci_minutes(minutes: int) -> None:
+    """Skip, loudly, what CI has no time for any more. Anywhere else time is the user's own."""
+    began = os.environ.get("METALLAB_CI_BEGAN")
+    if began is None:
+        return
+    left = CI_SECONDS - (time.time() - float(began))
+    if left < minutes * 60:
+        pytest.skip(f"{TOO_LATE}: {left / 60:.0f} minutes are left, these tests may need {minutes}")
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +105,9 @@ def _ctrl_c_is_heard() -> Iterator[None]:
 def _nobody_pressed_ctrl_c() -> None:
     """A test that asks for a stop must not stop the next one."""
     cancel.reset()
+
+
+@pytest.fixture(autouse=True)
+def _every_wait_is_as_written() -> None:
+    """A test about a slow lab must not slow the next one down."""
+    pace.settle([])

@@ -28,7 +28,7 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 def find(bundle: Bundle) -> Box | None:
     """Return the box for this bundle and this checkout, or None when it was not built."""
-    return load(home() / key_of(bundle, _provision()))
+    return load(home() / key_of(bundle, provision_dir()))
 
 
 def require(bundle: Bundle) -> Box:
@@ -51,7 +51,7 @@ def build(bundle: Bundle, events: Events, *, rebuild: bool = False) -> Box:
             step.skip("already built")
         return existing
     as_root = os.geteuid() == 0
-    folder = home() / key_of(bundle, _provision())
+    folder = home() / key_of(bundle, provision_dir())
     with lock.held(home() / ".lock", "the machine image"):
         unfinished = folder.with_name(folder.name + ".tmp")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -110,9 +110,9 @@ def _make_root(bundle: Bundle, out: Path, step: Step, *, as_root: bool) -> None:
     programs = _machine_part(bundle, out.parent)
     mirror = os.environ.get(MIRROR_VARIABLE)
     pause = bundle.image_ref("pause")
-    argv = root_argv(out, _provision(), programs, pause_image=pause, as_root=as_root, mirror=mirror)
+    argv = root_argv(out, provision_dir(), programs, pause_image=pause, as_root=as_root, mirror=mirror)
     try:
-        run(argv, timeout=ROOT_SECONDS, env=variables, on_line=lambda line: _show(line, step))
+        run(argv, timeout=ROOT_SECONDS, env=variables, on_line=lambda line: show_phase(line, step))
     except CommandFailed as error:
         fix = f"Debian's mirror must be reachable, or {MIRROR_VARIABLE} name one that is; then run ./inv box.build"
         if not as_root:
@@ -135,14 +135,15 @@ def _machine_part(bundle: Bundle, folder: Path) -> Path:
     return part
 
 
-def _show(line: str, step: Step) -> None:
+def show_phase(line: str, step: Step) -> None:
     """Pass on what mmdebstrap says it does, not every package and not dpkg's progress."""
     match = re.match(r"I: (?P<phase>[a-z].*?)(\.\.\.)?$", line)
     if match is not None:
         step.progress(match["phase"])
 
 
-def _provision() -> Path:
+def provision_dir() -> Path:
+    """Return the folder of the scripts that make a machine."""
     return paths.repo_root() / "provision"
 
 

@@ -53,13 +53,23 @@ def home() -> Path:
 
 
 def key_of(bundle: Bundle, provision: Path) -> str:
-    """Return the hash of everything that decides what is in the box: bundle, packages, and the provision folder."""
+    """Return the hash of everything that decides what is in the box: bundle, packages, and the provision folder.
+
+    What only disks have (``provision/disk``) is left out; see :mod:`.disk`.
+    """
     digest = hashlib.sha256(f"{SCHEMA} {SUITE} {' '.join(PACKAGES)} {bundle.digest}\n".encode())
-    for file in sorted(path for path in provision.rglob("*") if path.is_file()):
-        executable = bool(file.stat().st_mode & 0o100)
-        digest.update(f"{file.relative_to(provision)} {executable} {file.stat().st_size}\n".encode())
-        digest.update(file.read_bytes())
+    add_folder(digest, provision, without=provision / "disk")
     return digest.hexdigest()[:16]
+
+
+def add_folder(digest: hashlib._Hash, folder: Path, *, without: Path | None = None) -> None:
+    """Add every file of a folder to a hash: its path, whether it can be executed, and its content."""
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if without is not None and without in file.parents:
+            continue
+        executable = bool(file.stat().st_mode & 0o100)
+        digest.update(f"{file.relative_to(folder)} {executable} {file.stat().st_size}\n".encode())
+        digest.update(file.read_bytes())
 
 
 def load(folder: Path) -> Box | None:

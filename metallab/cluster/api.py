@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from metallab import errors
 from metallab.errors import LabError
-from metallab.run import wait
+from metallab.run import pace, wait
 from metallab.run.wait import NotYet
 
 if TYPE_CHECKING:
@@ -251,10 +251,11 @@ class Cluster:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             words = list((query or {}).items())
+            limits = (pace.scaled(CONNECT_SECONDS), pace.scaled(READ_SECONDS))
             _, url, signed, _, _ = client.param_serialize(
                 method, path, query_params=words, header_params=headers, auth_settings=["BearerToken"]
             )
-            response = client.call_api(method, url, signed, body, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+            response = client.call_api(method, url, signed, body, _request_timeout=limits)
             text: bytes = response.read()  # type: ignore[no-untyped-call]
         except ApiException as error:  # raised by the package itself only for TLS trouble
             raise ApiUnreachable(self._server(), str(error.reason)) from error

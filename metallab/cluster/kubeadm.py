@@ -22,10 +22,11 @@ from metallab.cluster import files
 from metallab.cluster import kubeadm_config as config
 from metallab.cluster.api import Cluster
 from metallab.cluster.kubeadm_config import Token, Versions
+from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Step
-from metallab.run import capabilities, wait
+from metallab.run import capabilities, pace, wait
 from metallab.run.result import CommandFailed, Result, Runner
 from metallab.run.wait import NotYet
 
@@ -80,7 +81,7 @@ class State(enum.Enum):
 # -- control plane ---------------------------------------------------------------------------------------------
 
 
-def init(lab: Lab, runner: Runner, versions: Versions, step: Step) -> None:
+def init(lab: Lab, runner: Runner, versions: Versions, step: Step, tuning: Tuning = ORDINARY) -> None:
     """Make the control plane. Done before: nothing happens. Half done: reset, then again.
 
     Raises LAB-CLUS-004 with kubeadm's last lines, LAB-CLUS-002 when a control plane that was complete once does not
@@ -97,8 +98,9 @@ def init(lab: Lab, runner: Runner, versions: Versions, step: Step) -> None:
         _reset(runner, step)
     token = new_token()
     own = capabilities.bounding_set(runner.run(["cat", capabilities.STATUS], timeout=ASK_SECONDS).stdout)
-    contents = {f"{PATCHES}/{name}": text for name, text in config.patches().items()}
-    contents[CONFIG] = config.init_config(lab, versions, token, PATCHES, lacks_resources="SYS_RESOURCE" not in own)
+    contents = {f"{PATCHES}/{name}": text for name, text in config.patches(tuning).items()}
+    lacks = "SYS_RESOURCE" not in own
+    contents[CONFIG] = config.init_config(lab, versions, token, PATCHES, lacks_resources=lacks, tuning=tuning)
     with _secret_files(runner, contents):
         _kubeadm(runner, ["init", f"--config={CONFIG}"], INIT_SECONDS, step)
     # kubeadm insists on making a token; every join makes its own.
@@ -175,7 +177,7 @@ def _await_return(lab: Lab, runner: Runner, step: Step) -> None:
 # -- workers ---------------------------------------------------------------------------------------------------
 
 
-def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step) -> None:
+def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, tuning: Tuning = ORDINARY) -> None:
     """Make a machine a worker node. Joined before: nothing happens. Half joined: reset, then again.
 
     ``runner`` runs on the worker. Raises LAB-CLUS-004 with kubeadm's last lines.
@@ -197,7 +199,7 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step) 
     token = _mint_token(cluster)
     try:
         contents = {
-            CONFIG: config.join_config(lab, node, token, DISCOVERY),
+            CONFIG: config.join_config(lab, node, token, DISCOVERY, tuning),
             DISCOVERY: config.discovery(lab, authority),
         }
         with _secret_files(runner, contents):
@@ -243,7 +245,7 @@ def redact(text: str) -> str:
 def _mint_token(cluster: Cluster) -> Token:
     token = new_token()
     # The control plane's clock decides when a token ends; 15 minutes bear some difference to ours.
-    expires = (datetime.now(timezone.utc) + config.TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = (datetime.now(timezone.utc) + config.TOKEN_LIFE * pace.factor()).strftime("%Y-%m-%dT%H:%M:%SZ")
     cluster.apply(config.token_secret(token, expires))
     return token
 
@@ -266,7 +268,7 @@ def _secret_files(runner: Runner, contents: dict[str, str]) -> Iterator[None]:
 
 
 def _kubectl(runner: Runner, words: list[str], *, check: bool = True) -> Result:
-    argv = ["kubectl", f"--kubeconfig={ADMIN}", f"--request-timeout={ASK_SECONDS:.0f}s", *words]
+    argv = ["kubectl", f"--kubeconfig={ADMIN}", f"--request-timeout={pace.scaled(ASK_SECONDS):.0f}s", *words]
     return runner.run(argv, timeout=2 * ASK_SECONDS, check=check)
 
 

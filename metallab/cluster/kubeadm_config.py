@@ -5,6 +5,7 @@ Types and fields are kubeadm's v1beta4 (Kubernetes 1.31 and later), kubelet's v1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -12,11 +13,13 @@ from typing import Any, Protocol
 import yaml
 
 from metallab.cluster.podnet import RESOLV_CONF
+from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab, Machine
 
 KUBEADM = "kubeadm.k8s.io/v1beta4"
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 API_PORT = 6443
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 PROTOCOLS = "/etc/protocols"
 TOKEN_LIFE = timedelta(minutes=15)
 IGNORED_CHECKS = (
@@ -54,10 +57,19 @@ class Token:
         return f"{self.id}.{self.secret}"
 
 
-def init_config(lab: Lab, versions: Versions, token: Token, patches: str, *, lacks_resources: bool) -> str:
+def init_config(
+    lab: Lab,
+    versions: Versions,
+    token: Token,
+    patches: str,
+    *,
+    lacks_resources: bool,
+    tuning: Tuning = ORDINARY,
+) -> str:
     """Return what ``kubeadm init --config`` reads.
 
     ``patches`` is the folder where :func:`patches` will lie; ``lacks_resources``: see :func:`_kubelet`.
+    ``tuning`` is for machines slower than ordinary ones.
     """
     node = lab.control_plane
     init = {
@@ -68,13 +80,18 @@ def init_config(lab: Lab, versions: Versions, token: Token, patches: str, *, lac
         # Without workers everything has to run on the control plane, so nothing may be kept off it.
         "nodeRegistration": _registration(lab, node) | ({} if lab.workers else {"taints": []}),
         "patches": {"directory": patches},
-        "timeouts": _timeouts(),
+        "timeouts": _timeouts(tuning),
     }
-    documents = [init, _cluster(lab, versions), _kubelet(lab, lacks_resources=lacks_resources), _kube_proxy(lab)]
+    documents = [
+        init,
+        _cluster(lab, versions, tuning),
+        _kubelet(lab, lacks_resources=lacks_resources),
+        _kube_proxy(lab),
+    ]
     return _dump(documents)
 
 
-def patches() -> dict[str, str]:
+def patches(tuning: Tuning = ORDINARY) -> dict[str, str]:
     """Return file name -> content of the changes to what kubeadm itself deploys.
 
     kubeadm lets CoreDNS be asked only every ten seconds whether it is ready, which would be most of what the lab
@@ -84,17 +101,33 @@ def patches() -> dict[str, str]:
     image carries none. Started a second time it then takes all it wants for foreign, and deletes every service's
     rules (seen with Kubernetes 1.37.2 and nft 1.0.6). So it is given the machine's file.
     """
-    dns = {"name": "coredns", "readinessProbe": {"periodSeconds": 1}}
+    dns: dict[str, Any] = {"name": "coredns", "readinessProbe": {"periodSeconds": 1}}
+    if tuning.probe_seconds is not None:
+        # An answer may take seconds there, and a question every second would be work in itself.
+        dns["readinessProbe"] = {"periodSeconds": 5, "timeoutSeconds": tuning.probe_seconds}
+        dns["livenessProbe"] = {"timeoutSeconds": tuning.probe_seconds}
     mount = {"name": "protocols", "mountPath": PROTOCOLS, "readOnly": True}
     volume = {"name": "protocols", "hostPath": {"path": PROTOCOLS, "type": "File"}}
     proxy = {"containers": [{"name": "kube-proxy", "volumeMounts": [mount]}], "volumes": [volume]}
+    slow = {f"{name}+strategic.yaml": _dump([_patient(name, tuning.probe_seconds)]) for name in CONTROL_PLANE}
     return {
+        **(slow if tuning.slow else {}),
         "corednsdeployment+strategic.yaml": _dump([{"spec": {"template": {"spec": {"containers": [dns]}}}}]),
         "kubeproxydaemonset+strategic.yaml": _dump([{"spec": {"template": {"spec": proxy}}}]),
     }
 
 
-def join_config(lab: Lab, node: Machine, token: Token, discovery_path: str) -> str:
+def _patient(name: str, seconds: int | None) -> dict[str, Any]:
+    """Return the change that keeps the kubelet from ending a part of the control plane which is only slow.
+
+    kubeadm's own probes end it after 80 s without a good answer. On emulated machines the API server was seen to say
+    for longer than that that etcd does not answer: while MetalLB's kinds of objects were being added.
+    """
+    probe = {"periodSeconds": 30, "timeoutSeconds": seconds, "failureThreshold": 40}
+    return {"spec": {"containers": [{"name": name, "livenessProbe": probe}]}}
+
+
+def join_config(lab: Lab, node: Machine, token: Token, discovery_path: str, tuning: Tuning = ORDINARY) -> str:
     """Return what ``kubeadm join --config`` reads; ``discovery_path`` is where :func:`discovery` will lie."""
     join = {
         "apiVersion": KUBEADM,
@@ -102,7 +135,7 @@ def join_config(lab: Lab, node: Machine, token: Token, discovery_path: str) -> s
         # A file needs no signed cluster-info, which the controller-manager makes only seconds after init is done.
         "discovery": {"file": {"kubeConfigPath": discovery_path}, "tlsBootstrapToken": str(token)},
         "nodeRegistration": _registration(lab, node),
-        "timeouts": _timeouts(),
+        "timeouts": _timeouts(tuning),
     }
     return _dump([join])
 
@@ -150,18 +183,29 @@ def server(lab: Lab) -> str:
     return f"https://{lab.address(lab.control_plane)}:{API_PORT}"
 
 
-def _cluster(lab: Lab, versions: Versions) -> dict[str, Any]:
+def _cluster(lab: Lab, versions: Versions, tuning: Tuning) -> dict[str, Any]:
+    etcd = {"heartbeat-interval": tuning.etcd_heartbeat, "election-timeout": tuning.etcd_election}
+    leader = {
+        "leader-elect-lease-duration": _seconds(tuning.lease),
+        "leader-elect-renew-deadline": _seconds(tuning.renew),
+        "leader-elect-retry-period": _seconds(tuning.retry),
+    }
+    # lab.yaml says which pods' network a node has (Lab.pod_network), so routes can be laid before a node exists.
+    controllers = {"allocate-node-cidrs": "false", **leader}
     return {
         "apiVersion": KUBEADM,
         "kind": "ClusterConfiguration",
         "clusterName": lab.name,
         "kubernetesVersion": versions.kubernetes,
         "networking": {"podSubnet": str(lab.pods), "serviceSubnet": str(lab.services)},
-        "etcd": {"local": {"imageTag": versions.etcd_tag, "dataDir": "/var/lib/etcd"}},
+        "etcd": {"local": {"imageTag": versions.etcd_tag, "dataDir": "/var/lib/etcd", **_arguments(etcd)}},
         "dns": {"imageTag": versions.coredns_tag},
-        "apiServer": {"certSANs": [lab.control_plane.name, str(lab.address(lab.control_plane)), "127.0.0.1"]},
-        # lab.yaml says which pods' network a node has (Lab.pod_network), so routes can be laid before a node exists.
-        "controllerManager": {"extraArgs": [{"name": "allocate-node-cidrs", "value": "false"}]},
+        "apiServer": {
+            "certSANs": [lab.control_plane.name, str(lab.address(lab.control_plane)), "127.0.0.1"],
+            **({"extraEnvs": [{"name": "GOGC", "value": str(tuning.collect)}]} if tuning.collect is not None else {}),
+        },
+        "controllerManager": _arguments(controllers),
+        **({"scheduler": _arguments(leader)} if tuning.slow else {}),
         # Ten key pairs are made; elliptic ones take milliseconds also where the processor is emulated.
         "encryptionAlgorithm": "ECDSA-P256",
     }
@@ -216,11 +260,21 @@ def _registration(lab: Lab, node: Machine) -> dict[str, Any]:
     }
 
 
-def _timeouts() -> dict[str, str]:
+def _arguments(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return v1beta4's form of a program's extra arguments; one without a value is left out."""
+    given = [{"name": name, "value": str(value)} for name, value in values.items() if value is not None]
+    return {"extraArgs": given} if given else {}
+
+
+def _seconds(number: int | None) -> str | None:
+    return None if number is None else f"{number}s"
+
+
+def _timeouts(tuning: Tuning) -> dict[str, str]:
     # kubeadm's own defaults, written down because the lab's own deadlines have to be longer; but for its requests,
     # which have one minute: under plain emulation a new API server was seen to need more for its first answer.
     waits = ("controlPlaneComponentHealthCheck", "kubeletHealthCheck", "kubernetesAPICall", "tlsBootstrap")
-    return dict.fromkeys(waits, "4m0s")
+    return dict.fromkeys(waits, f"{tuning.kubeadm_minutes}m0s")
 
 
 def _duration(life: timedelta) -> str:

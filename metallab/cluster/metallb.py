@@ -28,6 +28,7 @@ from metallab.cluster.metallb_status import (
 )
 from metallab.cluster.nic import lab_interfaces
 from metallab.cluster.ready import condition
+from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab
 from metallab.events import Step
 from metallab.run import wait
@@ -41,17 +42,21 @@ WEBHOOK_SECONDS = 120.0
 CRD_SECONDS = 30.0
 CRD = "CustomResourceDefinition"
 MEMBERLIST = "memberlist"
+WIDE_GOSSIP = "--ml-wan-config"
+"""The speaker's flag for memberlist's WAN profile: a slow neighbour is not taken for a dead one (MetalLB 0.13+)."""
 CERTIFICATE = "metallb-webhook-cert"
 
 
-def install(lab: Lab, cluster: Cluster, manifest: Path, runners: Mapping[str, Runner], step: Step) -> None:
+def install(
+    lab: Lab, cluster: Cluster, manifest: Path, runners: Mapping[str, Runner], step: Step, tuning: Tuning = ORDINARY
+) -> None:
     """Install MetalLB and the lab's pool; done before, nothing changes.
 
     ``manifest`` is the bundle's, ``runners`` are those of the nodes, by name. kube-proxy must have programmed the
     nodes already (``ready.wait_for_services``). Raises LAB-MLB-001 with the last state
     seen when a part does not get ready.
     """
-    objects = prepare(manifests.read(manifest))
+    objects = prepare(manifests.read(manifest), tuning)
     interfaces = lab_interfaces(lab, runners)
     pool = pool_objects(lab, interfaces)
     changed = _apply_all(cluster, [item for item in objects if item["kind"] in ("Namespace", CRD)], step)
@@ -71,7 +76,7 @@ def install(lab: Lab, cluster: Cluster, manifest: Path, runners: Mapping[str, Ru
         step.skip("already installed")
 
 
-def prepare(objects: Sequence[Object]) -> list[Object]:
+def prepare(objects: Sequence[Object], tuning: Tuning = ORDINARY) -> list[Object]:
     """Return the manifest's objects with the lab's changes; the given ones stay as they are."""
     prepared = copy.deepcopy(list(objects))
     for item in prepared:
@@ -89,6 +94,11 @@ def prepare(objects: Sequence[Object]) -> list[Object]:
             # Upstream looks every ten seconds from the tenth on; until then the webhook has no endpoint and refuses
             # the pool. The liveness probe stays patient: asked every second, it kills the controller as it starts.
             container["readinessProbe"] |= {"initialDelaySeconds": 1, "periodSeconds": 1}
+            if tuning.probe_seconds is not None:
+                container["readinessProbe"] |= {"periodSeconds": 5, "timeoutSeconds": tuning.probe_seconds}
+                container["livenessProbe"] |= {"initialDelaySeconds": 120, "timeoutSeconds": tuning.probe_seconds}
+            if tuning.wide_gossip and container["name"] == SPEAKER:
+                container["args"] += [WIDE_GOSSIP]
     return prepared
 
 

@@ -7,6 +7,7 @@ distribution; only the package names are Debian's.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +18,15 @@ from typing import Literal, get_args
 from metallab import errors
 from metallab.errors import LabError
 from metallab.events import Events, Step
-from metallab.host.provider import daemon_version
+from metallab.host import libvirt
+from metallab.host.provider import daemon_version, vagrant_libvirt
 from metallab.run.local import run
 from metallab.run.result import CommandFailed, ToolMissing
 
-Purpose = Literal["lab", "bundle", "box", "test"]
+Purpose = Literal["lab", "bundle", "box", "docker", "libvirt", "virtualbox", "disk", "test"]
 FOR_A_LAB: tuple[Purpose, ...] = ("lab", "bundle", "box")
-FOR_TESTS: tuple[Purpose, ...] = get_args(Purpose)
+"""For a lab of any provider; the provider's own purposes come on top."""
+FOR_TESTS: tuple[Purpose, ...] = tuple(purpose for purpose in get_args(Purpose) if purpose != "virtualbox")
 Ask = Callable[[str], bool]
 
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -54,7 +57,7 @@ class Package:
     debian: tuple[str, ...]
     why: str
     purposes: tuple[Purpose, ...]
-    kind: Literal["program", "header", "certificates"] = "program"
+    kind: Literal["program", "header", "certificates", "file", "plugin"] = "program"
 
     def present(self) -> bool:
         """Tell whether this host has it."""
@@ -63,14 +66,31 @@ class Package:
         if self.kind == "certificates":
             named = os.environ.get("SSL_CERT_FILE")
             return any(Path(path).exists() for path in ([named] if named else CERTIFICATES))
+        if self.kind == "file":
+            return Path(self.need).exists()
+        if self.kind == "plugin":
+            return vagrant_libvirt() is not None
         folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
         return shutil.which(self.need, path=folders) is not None
 
 
+QEMU_PACKAGES = {"x86_64": ("qemu-system-x86",), "aarch64": ("qemu-system-arm",)}.get(
+    platform.machine(), ("qemu-system",)
+)
 PACKAGES = (
     Package("vagrant", ("vagrant",), "makes and ends the machines", ("lab",)),
     # Debian 13 split the docker program off from the daemon's package.
-    Package("docker", ("docker-cli", "docker.io"), "Vagrant's docker provider runs it", ("lab", "box")),
+    Package("docker", ("docker-cli", "docker.io"), "Vagrant's docker provider runs it", ("docker",)),
+    Package("vagrant-libvirt", ("vagrant-libvirt",), "Vagrant's provider for libvirt", ("libvirt",), "plugin"),
+    Package("virsh", ("libvirt-clients",), "networks and disks of virtual machines", ("libvirt",)),
+    Package(f"qemu-system-{platform.machine()}", QEMU_PACKAGES, "runs virtual machines", ("libvirt",)),
+    Package("dnsmasq", ("dnsmasq-base",), "libvirt hands out addresses with it", ("libvirt",)),
+    Package("qemu-img", ("qemu-utils",), "disks of virtual machines", ("libvirt", "disk")),
+    Package("mke2fs", ("e2fsprogs",), "the file system of a disk", ("disk",)),
+    Package("sfdisk", ("fdisk", "util-linux"), "the partition of a disk", ("disk",)),
+    Package("grub-mkimage", ("grub-common",), "the boot loader of a disk", ("disk",)),
+    Package("/usr/lib/grub/i386-pc/boot.img", ("grub-pc-bin",), "the boot loader of a disk", ("disk",), "file"),
+    Package("VBoxManage", ("virtualbox",), "runs virtual machines", ("virtualbox",)),
     Package("ip", ("iproute2",), "the lab's own network namespace", ("lab", "box")),
     Package("unshare", ("util-linux",), "namespaces for the image seed and the lab's daemon", ("lab", "box")),
     Package("ssh", ("openssh-client",), "inv lab.ssh and vagrant ssh", ("lab",)),
@@ -94,8 +114,13 @@ PACKAGES = (
     Package("openssl", ("openssl",), "the tests' API server signs tokens with a key", ("test",)),
 )
 DAEMON_PACKAGES = (
-    Package("dockerd", ("docker.io",), "no Docker daemon answers, so the lab runs its own", ("lab", "box")),
-    Package("iptables", ("iptables",), "the lab's own Docker daemon needs it", ("lab", "box")),
+    Package("dockerd", ("docker.io",), "no Docker daemon answers, so the lab runs its own", ("docker",)),
+    Package("iptables", ("iptables",), "the lab's own Docker daemon needs it", ("docker",)),
+)
+# Not libvirt-daemon-system, which would start a daemon of the host's.
+LIBVIRT_PACKAGES = (
+    Package("libvirtd", ("libvirt-daemon",), "no libvirtd answers, so the lab runs its own", ("libvirt",)),
+    Package("iptables", ("iptables",), "the lab's own libvirtd needs it", ("libvirt",)),
 )
 
 USER_PACKAGES = (
@@ -108,11 +133,14 @@ def missing(*purposes: Purpose) -> tuple[Package, ...]:
     """Return what this host lacks for the given purposes (for a lab when none is given)."""
     wanted = set(purposes or FOR_A_LAB)
     table = [package for package in PACKAGES if wanted & set(package.purposes)]
-    if wanted & {"lab", "box"} and daemon_version() is None:
+    if "docker" in wanted and daemon_version() is None:
         table += DAEMON_PACKAGES
+    if "libvirt" in wanted and libvirt.version(libvirt.SYSTEM) is None:
+        table += LIBVIRT_PACKAGES
     if os.geteuid() != 0 or "test" in wanted:
         table += [package for package in USER_PACKAGES if wanted & set(package.purposes)]
-    return tuple(package for package in table if not package.present())
+    # Both daemons may need the same one.
+    return tuple({package.need: package for package in table if not package.present()}.values())
 
 
 def require(*purposes: Purpose) -> None:

@@ -1,8 +1,8 @@
-"""The lab's own Docker daemon in a network namespace of its own, for a host where none answers.
+"""The lab's own daemon (Docker's or libvirt's) in a network namespace of its own, for a host where none answers.
 
-The daemon gets a private mount namespace too: its overlay mounts never show on the host and are gone with it, and
-a containerd of the host's (which dockerd would otherwise adopt) is hidden from it. What stays after ``destroy`` is
-its image store in the cache; the next ``up`` then imports nothing.
+The daemon gets a private mount namespace too: its mounts never show on the host and are gone with it, and what the
+host has of its kind is hidden from it. What stays after ``destroy`` is its image store in the cache; the next ``up``
+then imports nothing. What differs between the daemons is in :mod:`.daemons`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,24 +19,22 @@ from metallab import errors, paths
 from metallab.errors import LabError
 from metallab.events import Step
 from metallab.host import netns
+from metallab.host.daemons import DOCKER, Daemon
 from metallab.run import local
 from metallab.run.wait import NotYet, WaitTimedOut, until
 
 START_SECONDS = 60
 STOP_SECONDS = 30
 KILL_SECONDS = 5
-PING_SECONDS = 2.0
-DAEMONS = {"dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy"}
 LOG_LINES = 20
-# Run by sh inside `unshare --mount`: hide the host's containerd, then become the daemon.
-DAEMON_SHELL = 'for d in /run/containerd /run/docker; do [ -d "$d" ] && mount -t tmpfs tmpfs "$d"; done; exec "$@"'
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Where one lab's sandbox keeps things. Everything follows from the lab's name."""
+    """Where one lab's sandbox keeps things. Everything follows from the lab's name and the kind of daemon."""
 
     lab: str
+    daemon: Daemon = DOCKER
 
     @property
     def namespace(self) -> str:
@@ -52,42 +49,42 @@ class Sandbox:
     @property
     def socket(self) -> Path:
         """Return the daemon's socket. It works from every network namespace, being a file."""
-        return self.run_dir / "docker.sock"
+        return self.run_dir / self.daemon.socket
 
     @property
-    def docker_host(self) -> str:
-        """Return what DOCKER_HOST must be to reach the daemon."""
-        return f"unix://{self.socket}"
-
-    @property
-    def pid_file(self) -> Path:
-        """Return the file with the daemon's process id."""
-        return self.run_dir / "docker.pid"
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead programs to the daemon."""
+        return self.daemon.environment(self.socket)
 
     @property
     def data(self) -> Path:
         """Return the daemon's image store, kept in the cache."""
-        return paths.cache_dir() / "sandbox" / self.lab
+        return paths.cache_dir() / self.daemon.store / self.lab
 
     @property
     def cgroup(self) -> str:
         """Return the cgroup all of the lab's machines are in."""
         return f"/metallab-{self.lab}"
 
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """Return what the daemon's processes have on their command lines: its folder, or the prefix of its machines."""
+        # With what stands before the prefix (guest=NAME, FOLDER/NAME): there may be a lab metallab-a beside a lab a.
+        prefix = machine_prefix(self.lab)
+        return tuple(mark.encode() for mark in (f"{self.run_dir}/", f"={prefix}", f"/{prefix}"))
+
     def exists(self) -> bool:
-        """Tell whether the lab has a sandbox, running or not."""
-        return netns.exists(self.namespace)
+        """Tell whether the lab has a sandbox of this kind, running or not."""
+        return netns.exists(self.namespace) and self.daemon.is_in(self.run_dir)
 
     def answers(self) -> bool:
-        """Tell whether the daemon is ready: it opens its socket long before, so it is asked (its API's /_ping)."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(PING_SECONDS)
-            try:
-                probe.connect(str(self.socket))
-                probe.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-                return b" 200 " in probe.recv(64)
-            except OSError:
-                return False
+        """Tell whether the daemon is ready."""
+        return self.daemon.answers(self.socket)
+
+
+def machine_prefix(lab: str) -> str:
+    """Return how the names of a lab's virtual machines and networks begin: no lab's is the beginning of another's."""
+    return f"metallab-{lab}_"
 
 
 def start(sandbox: Sandbox, log: Path, step: Step) -> None:
@@ -98,23 +95,25 @@ def start(sandbox: Sandbox, log: Path, step: Step) -> None:
     if sandbox.exists() and sandbox.answers():
         step.skip("already running")
         return
-    netns.create(sandbox.namespace)
     _end_daemon(sandbox)
     sandbox.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     sandbox.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Before the namespace: what lies there says whose sandbox it is, should this be interrupted.
+    sandbox.daemon.prepare(sandbox.run_dir, sandbox.data)
+    netns.create(sandbox.namespace)
     log.parent.mkdir(parents=True, exist_ok=True)
     pid = local.spawn(_daemon_argv(sandbox), log=log)
+    name = sandbox.daemon.program
 
     def listening() -> None:
         if not _is_alive(pid):
-            raise LabError(
-                errors.PROVIDER_DAEMON_FAILED, "dockerd ended while starting", where=str(log), detail=_tail(log)
-            )
+            what = f"{name} ended while starting"
+            raise LabError(errors.PROVIDER_DAEMON_FAILED, what, where=str(log), detail=_tail(log))
         if not sandbox.answers():
             raise NotYet("its socket does not answer")
 
     try:
-        until(listening, timeout=START_SECONDS, what="the lab's dockerd", entry=errors.PROVIDER_DAEMON_FAILED)
+        until(listening, timeout=START_SECONDS, what=f"the lab's {name}", entry=errors.PROVIDER_DAEMON_FAILED)
     except WaitTimedOut as error:
         error.detail = _tail(log)
         raise
@@ -123,6 +122,7 @@ def start(sandbox: Sandbox, log: Path, step: Step) -> None:
 def stop(sandbox: Sandbox) -> None:
     """End the daemon and remove its namespace, socket and cgroups; the image store stays. Safe to call at any time."""
     _end_daemon(sandbox)
+    sandbox.daemon.forget(sandbox.data)
     netns.remove(sandbox.namespace)
     shutil.rmtree(sandbox.run_dir, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -131,21 +131,8 @@ def stop(sandbox: Sandbox) -> None:
 
 
 def _daemon_argv(sandbox: Sandbox) -> list[str]:
-    daemon = [
-        "dockerd",
-        f"--data-root={sandbox.data}",
-        f"--exec-root={sandbox.run_dir}/exec",
-        f"--pidfile={sandbox.pid_file}",
-        f"--host={sandbox.docker_host}",
-        # No systemd slices: the same on every host, and nothing of the host's init is asked.
-        "--exec-opt=native.cgroupdriver=cgroupfs",
-        f"--cgroup-parent={sandbox.cgroup}",
-        "--log-driver=json-file",
-        "--log-opt=max-size=1m",
-        # A docker-proxy process per published port would be all it does here.
-        "--userland-proxy=false",
-    ]
-    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", DAEMON_SHELL, "sh"]
+    daemon = sandbox.daemon.argv(sandbox.run_dir, sandbox.data, sandbox.cgroup)
+    private = ["unshare", "--mount", "--propagation", "private"]
     return [*netns.inside(sandbox.namespace), *private, *daemon]
 
 
@@ -155,7 +142,7 @@ def _end_daemon(sandbox: Sandbox) -> None:
     _signal(lambda: _daemons(sandbox), signal.SIGKILL, KILL_SECONDS)
     # A shim that was killed leaves its machine running; the machine's cgroup still names every process.
     _signal(lambda: _machine_processes(sandbox), signal.SIGKILL, KILL_SECONDS)
-    sandbox.pid_file.unlink(missing_ok=True)
+    sandbox.daemon.clear(sandbox.run_dir)
 
 
 def _signal(find: Callable[[], list[int]], number: signal.Signals, patience: float) -> None:
@@ -185,8 +172,7 @@ def _machine_processes(sandbox: Sandbox) -> list[int]:
 
 
 def _daemons(sandbox: Sandbox) -> list[int]:
-    """Return the sandbox's dockerd, its containerd and its shims: they name its run folder on their command line."""
-    mark = f"{sandbox.run_dir}/".encode()
+    """Return the sandbox's daemon and what it started on this host, by program and by what they have on their line."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -195,7 +181,8 @@ def _daemons(sandbox: Sandbox) -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if Path(os.fsdecode(words[0])).name in DAEMONS and any(mark in word for word in words):
+        known = Path(os.fsdecode(words[0])).name in sandbox.daemon.programs
+        if known and any(mark in word for word in words for mark in sandbox.marks):
             found.append(int(entry.name))
     return found
 

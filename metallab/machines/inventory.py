@@ -7,47 +7,51 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Any
 
 from metallab.config import Lab, Machine
 from metallab.machines.labdir import USER, LabDir
 from metallab.run.ssh import SshRunner
 
-
-@dataclass(frozen=True)
-class Container:
-    """What only a system container has: its name, its image and the arguments of ``docker create``."""
-
-    name: str
-    image: str
-    create_args: tuple[str, ...]
+BOOT_SECONDS = 300
+"""Vagrant's own default of how long a machine may take until it lets Vagrant in."""
+EMULATED_BOOT_SECONDS = 1200
 
 
 @dataclass(frozen=True)
 class VagrantMachine:
-    """One machine as the Vagrantfile sees it."""
+    """One machine as the Vagrantfile sees it. ``settings`` are in the words of the lab's provider.
+
+    ``guest`` is empty unless the machine's box is not the lab's own: then the kit that makes it one of the lab.
+    """
 
     name: str
     role: str
-    hostname: str
     ip: str
-    cpus: int
-    memory: int
-    docker: Container | None = None
+    identity: str
+    settings: Mapping[str, Any]
+    guest: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Everything the Vagrantfile reads, and nothing more."""
+    """Everything the Vagrantfile reads, and nothing more.
+
+    ``identity`` is the file a machine gets its keys from, ``common`` what the provider says once for all machines.
+    """
 
     lab: str
     provider: str
-    prefix: int
+    accelerated: bool
+    boot_timeout: int
     user: str
     key: str
     environment: dict[str, str]
     proxy_command: str | None
+    common: Mapping[str, Any]
     machines: tuple[VagrantMachine, ...]
 
     def to_json(self) -> str:
@@ -60,21 +64,29 @@ def container_name(lab: Lab, machine: Machine) -> str:
     return f"metallab-{lab.name}-{machine.name}"
 
 
-def made_with(labdir: LabDir) -> dict[str, str] | None:
-    """Return the environment the lab's machines were made with, None when there is no (readable) inventory."""
+def recorded(labdir: LabDir) -> Mapping[str, Any] | None:
+    """Return the inventory the lab's machines were made with, None when there is no (readable) one."""
     try:
-        return dict(json.loads(labdir.inventory.read_text(encoding="utf-8"))["environment"])
-    except (OSError, ValueError, KeyError, TypeError):
+        record = json.loads(labdir.inventory.read_text(encoding="utf-8"))
+        known: dict[str, Any] = {key: record[key] for key in ("provider", "environment")}
+        # Earlier inventories knew only containers, which are not emulated.
+        known["accelerated"] = record.get("accelerated", True)
+        netmask = record["common"]["netmask"] if "common" in record else record["prefix"]
+        # Where the lab really is: its provider may have moved it away from what lab.yaml says.
+        known["network"] = IPv4Interface(f"{record['machines'][0]['ip']}/{netmask}").network
+    except (OSError, ValueError, LookupError, TypeError):
         return None
+    return known if isinstance(known["environment"], dict) else None
 
 
-def environment_file(lab: Lab, machine: Machine, labdir: LabDir) -> str:
-    """Return a machine's first environment in ``docker --env-file`` form: role, login key, host key, host names.
+def identity(lab: Lab, machine: Machine, labdir: LabDir) -> str:
+    """Return who a machine is, as lines NAME=VALUE: role, login key, host key, host names (see provision's identity).
 
-    A file, because an argument can be read by everyone on the host while docker runs.
+    In a file, because an argument can be read by everyone on the host while a program runs.
     """
     hosts = "".join(f"{lab.address(other)} {other.name}\n" for other in lab.machines)
     values = {
+        "METALLAB_NAME": machine.name,
         "METALLAB_ROLE": "client" if machine.role == "client" else "node",
         "METALLAB_AUTHORIZED_KEY": labdir.login_key.with_suffix(".pub").read_text(encoding="ascii").strip(),
         "METALLAB_HOST_KEY": base64.b64encode(labdir.host_key.read_bytes()).decode(),
@@ -87,14 +99,18 @@ def resolve(
     lab: Lab,
     labdir: LabDir,
     *,
+    provider: str,
+    accelerated: bool,
     environment: dict[str, str],
-    namespace: tuple[str, ...] = (),
-    containers: dict[str, Container] | None = None,
+    namespace: tuple[str, ...],
+    common: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
+    guests: Mapping[str, Mapping[str, str]],
 ) -> Inventory:
     """Return the inventory of a lab.
 
-    ``environment`` leads vagrant to the right daemon, ``namespace`` is the prefix of a command inside a sandbox, and
-    ``containers`` the docker part of each machine by name.
+    ``environment`` leads vagrant to the right daemon, ``namespace`` is the prefix of a command inside a sandbox,
+    ``common``, ``settings`` and ``guests`` (by machine) are the provider's.
     """
     # Vagrant's own SSH has to get into the sandbox's network from the user's ordinary shell, too.
     proxy = " ".join([*namespace, "nc", "%h", "%p"]) if namespace else None
@@ -102,22 +118,23 @@ def resolve(
         VagrantMachine(
             name=machine.name,
             role=machine.role,
-            hostname=machine.name,
             ip=str(lab.address(machine)),
-            cpus=machine.cpus,
-            memory=machine.memory,
-            docker=(containers or {}).get(machine.name),
+            identity=str(labdir.identity_of(machine.name)),
+            settings=settings[machine.name],
+            guest=guests[machine.name],
         )
         for machine in lab.machines
     )
     return Inventory(
         lab=lab.name,
-        provider="docker",
-        prefix=lab.network.prefixlen,
+        provider=provider,
+        accelerated=accelerated,
+        boot_timeout=BOOT_SECONDS if accelerated else EMULATED_BOOT_SECONDS,
         user=USER,
         key=str(labdir.login_key),
         environment=environment,
         proxy_command=proxy,
+        common=common,
         machines=machines,
     )
 

@@ -53,8 +53,8 @@ class LabDir:
 
     @property
     def daemon_log(self) -> Path:
-        """Return the log of the sandbox's Docker daemon."""
-        return self.path / "dockerd.log"
+        """Return the log of the sandbox's daemon."""
+        return self.path / "daemon.log"
 
     @property
     def vagrant_log(self) -> Path:
@@ -86,9 +86,42 @@ class LabDir:
     def _volume_note(self, machine: str) -> Path:
         return self.path / "machines" / machine / "volume"
 
-    def environment_of(self, machine: str) -> Path:
-        """Return the file with the variables (host key included) a machine is created with."""
-        return self.path / "machines" / machine / "environment"
+    def identity_of(self, machine: str) -> Path:
+        """Return the file with who a machine is (host key included)."""
+        return self.path / "machines" / machine / "identity"
+
+    @property
+    def pace(self) -> Path:
+        """Return the record of how fast the machines are."""
+        return self.path / "pace.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """Return the folder of the lab's snapshots, one folder each."""
+        return self.path / "snapshots"
+
+    @property
+    def restoring(self) -> Path:
+        """Return the mark that is there while a snapshot is put back: the machines are not of one time then."""
+        return self.path / "restoring"
+
+    def kept_images_folder(self, snapshot: str, machine: str) -> Path:
+        """Return a snapshot's clone of a machine's /var/lib/containerd, where it is a folder."""
+        return self.snapshots / snapshot / machine / "containerd"
+
+    def image_of(self, machine: str) -> str | None:
+        """Return the image a restored machine is made from; None for one that is made from the box."""
+        try:
+            return self._image_note(machine).read_text(encoding="ascii")
+        except FileNotFoundError:
+            return None
+
+    def note_image(self, machine: str, image: str) -> None:
+        """Keep the image that a restored machine is made from."""
+        self.write_secret(self._image_note(machine), image)
+
+    def _image_note(self, machine: str) -> Path:
+        return self.path / "machines" / machine / "image"
 
     @property
     def login(self) -> Login:

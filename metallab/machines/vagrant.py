@@ -1,7 +1,8 @@
 """Vagrant: the only place that runs it, and the only home of python-vagrant.
 
-Two limits of it are absorbed here. Vagrant's docker provider lists containers while another process creates one and
-then fails on the half-made one; such a failure is retried. And python-vagrant neither streams errors nor has
+Two limits of it are absorbed here. Several vagrants at once get in each other's way: the docker provider lists
+containers while another process creates one and then fails on the half-made one. Such failures are known by their
+words and tried again. And python-vagrant neither streams errors nor has
 timeouts, so the long calls run the program itself; the short, parsed ones use the library.
 """
 
@@ -9,32 +10,40 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
 from metallab import errors, paths
 from metallab.errors import LabError
+from metallab.events import Step
 from metallab.machines.labdir import LabDir
 from metallab.run.local import run
 from metallab.run.result import OnLine, Result, ToolMissing
 from metallab.run.wait import pause
 
 _T = TypeVar("_T")
-UP_SECONDS = 600
-HALT_SECONDS = 300
+HALT_SECONDS = 600
+SNAPSHOT_SECONDS = 900
+BOX_SECONDS = 900
 TRIES = 6
 RACE = ("No such object", "No such container", "no such container")
 """What docker says of a container that another vagrant is just creating."""
-TAKEN = "is already in use by container"
+TAKEN = ("is already in use by container", "about to create is already taken", "Volume for domain is already created")
+"""What docker and vagrant-libvirt say of a machine that an interrupted ``up`` left and Vagrant does not know."""
 LOCKED = "another process is already executing an action"
 """What vagrant says while the one of a killed command, which nobody waits for, is still at work."""
 LOCKED_SECONDS = 3.0
+KEEP_BOXES = 2
+"""How many versions of the lab's own box stay in Vagrant: another checkout may be at work with the one before."""
+SHARED = ("boxes", "gems", "plugins.json")
+"""What of the user's own Vagrant a lab uses: boxes and plugins."""
 STAGGER = 0.7
 """Seconds between two starts of vagrant: measured, nearly no race is left and nothing is lost."""
 
@@ -57,7 +66,7 @@ class Vagrant:
             "VAGRANT_DOTFILE_PATH": str(dotfile),
             # Vagrant locks a machine by its name and the Vagrantfile's folder: two labs of one checkout would wait
             # for each other.
-            "VAGRANT_HOME": str(self.labdir.path / "vagrant.d"),
+            "VAGRANT_HOME": str(self.home),
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
         }
@@ -73,20 +82,23 @@ class Vagrant:
         """Return what ``vagrant ssh-config`` says of a running machine. Raises LAB-MACH-008."""
         return self._library("ssh-config").conf(vm_name=name)
 
-    def up(self, name: str, on_line: OnLine, *, docker_name: str) -> None:
-        """Bring one machine up. Safe to call side by side for several machines.
+    def up(self, name: str, on_line: OnLine, *, seconds: float, leftovers: Sequence[Sequence[str]], new: bool) -> None:
+        """Bring one machine up within ``seconds``. Safe to call side by side for several machines.
 
-        ``docker_name`` is the container's: one left by an interrupted ``up``, which Vagrant does not know, is removed.
-        Raises LAB-MACH-001 with the end of Vagrant's output.
+        ``leftovers`` are the commands that remove a machine which an interrupted ``up`` left and Vagrant does not know.
+        ``new`` says that the machine never let us in: Vagrant then provisions it, also when an interrupted ``up`` has
+        begun to, which Vagrant alone takes for done. Raises LAB-MACH-001 with the end of Vagrant's output.
         """
+        words = ["up", name, *(["--provision"] if new else [])]
         for left in reversed(range(TRIES)):
-            result = self._call(["up", name], UP_SECONDS, on_line)
+            result = self._call(words, seconds, on_line)
             if result.ok:
                 return
-            said = result.stdout + result.stderr
-            if TAKEN in said:
-                run(["docker", "rm", "--force", "--volumes", docker_name], timeout=60, env=self.environment)
-            elif LOCKED in " ".join(said.split()):
+            said = " ".join((result.stdout + result.stderr).split())
+            if any(words in said for words in TAKEN):
+                for argv in leftovers:
+                    run(argv, timeout=60, env=self.environment, check=False)
+            elif LOCKED in said:
                 pause(LOCKED_SECONDS)
             elif not any(words in said for words in RACE):
                 break
@@ -106,11 +118,86 @@ class Vagrant:
         if not result.ok:
             raise _failed("destroy", result.tail)
 
+    def snapshot(self, words: Sequence[str], on_line: OnLine) -> None:
+        """Save, restore or delete a snapshot of one machine by Vagrant's own means. Raises LAB-MACH-008."""
+        result = self._call(["snapshot", *words], SNAPSHOT_SECONDS, on_line)
+        if not result.ok:
+            raise _failed(f"snapshot {words[0]}", result.tail)
+
+    def snapshots(self, name: str) -> Sequence[str]:
+        """Return every word of Vagrant's list of a machine's snapshots, their names among them."""
+        return self._call(["snapshot", "list", name], HALT_SECONDS, lambda _line: None).stdout.split()
+
+    def add_box(self, name: str, version: str, provider: str, catalogue: Path, step: Step) -> None:
+        """Have a box in the user's own Vagrant, added from a catalogue file that holds its hash. Raises LAB-BOX-001."""
+        if self.box_folder(name, version, provider) is not None:
+            step.skip("already there")
+            return
+        step.progress("vagrant box add")
+        words = ["box", "add", "--provider", provider, "--box-version", version, str(catalogue)]
+        # Before there is an inventory, the Vagrantfile has nothing to read; a box concerns no machine.
+        result = self._call(words, BOX_SECONDS, step.progress, {"VAGRANT_VAGRANTFILE": "no-Vagrantfile"})
+        if not result.ok and self.box_folder(name, version, provider) is None:
+            raise LabError(errors.BOX_BUILD_FAILED, "vagrant could not add the box", detail=result.tail)
+        versions = sorted((self.home / "boxes" / name).glob("[0-9]*"), key=lambda folder: folder.stat().st_mtime)
+        for old in versions[:-KEEP_BOXES]:
+            shutil.rmtree(old, ignore_errors=True)
+        step.result(f"{name} {version}")
+
+    def fetch_box(self, name: str, version: str | None, provider: str, step: Step) -> Path:
+        """Have somebody else's box in the user's Vagrant, of a version or the newest; return its folder.
+
+        Only one that is not there yet is downloaded, from wherever the user's Vagrant gets boxes. Raises LAB-BOX-001.
+        """
+        known = self.box_folder(name, version, provider)
+        if known is not None:
+            step.skip(f"{name} is there")
+            return known
+        step.progress(f"vagrant box add {name}")
+        exactly = ["--box-version", version] if version is not None else []
+        words = ["box", "add", "--provider", provider, *exactly, name]
+        result = self._call(words, BOX_SECONDS, step.progress, {"VAGRANT_VAGRANTFILE": "no-Vagrantfile"})
+        known = self.box_folder(name, version, provider)
+        if not result.ok or known is None:
+            fix = f"add it by hand (vagrant box add --name {name} FILE), or correct box: in lab.yaml"
+            what = f"Vagrant cannot get the box {name} for {provider}"
+            raise LabError(errors.BOX_BUILD_FAILED, what, fix=fix, detail=result.tail)
+        return known
+
+    def box_folder(self, name: str, version: str | None, provider: str) -> Path | None:
+        """Return where a box lies, the newest one without ``version``, or None.
+
+        From Vagrant 2.4 on there is a folder for the architecture in between.
+        """
+        boxes = self.home / "boxes" / name.replace("/", "-VAGRANTSLASH-")
+        found = sorted(boxes.glob(f"{version or '*'}/**/{provider}/metadata.json"), key=_version_of_box)
+        return found[-1].parent if found else None
+
+    @property
+    def home(self) -> Path:
+        """Return the lab's own home of Vagrant, in which boxes and plugins are the user's."""
+        own = self.labdir.path / "vagrant.d"
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        users = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+        for shared in SHARED:
+            link, target = own / shared, users / shared
+            if shared == "boxes":
+                target.mkdir(parents=True, exist_ok=True)
+            if target.exists() and not link.is_symlink():
+                # A vagrant of an earlier version may have made its own.
+                shutil.rmtree(link, ignore_errors=True)
+                link.unlink(missing_ok=True)
+                with contextlib.suppress(FileExistsError):  # another thread was faster
+                    link.symlink_to(target)
+        return own
+
     def forget(self) -> None:
         """Remove Vagrant's record of the machines, once they are gone."""
         shutil.rmtree(self.variables["VAGRANT_DOTFILE_PATH"], ignore_errors=True)
 
-    def _call(self, words: list[str], timeout: float, on_line: OnLine) -> Result:
+    def _call(
+        self, words: list[str], timeout: float, on_line: OnLine, extra: Mapping[str, str] | None = None
+    ) -> Result:
         log = _Log(self.labdir.vagrant_log, f"vagrant {' '.join(words)}")
 
         def tell(line: str) -> None:
@@ -120,7 +207,7 @@ class Vagrant:
         return run(
             ["vagrant", "--no-color", *words],
             timeout=timeout,
-            env=self.variables,
+            env={**self.variables, **(extra or {})},
             cwd=paths.repo_root(),
             check=False,
             on_line=tell,
@@ -128,6 +215,14 @@ class Vagrant:
 
     def _library(self, call: str) -> _Library:
         return _Library(call, self.variables)
+
+
+def _version_of_box(path: Path) -> tuple[int, ...]:
+    """Return a box's version as numbers; its folder is called by it, one above the provider's or the architecture's."""
+    for part in reversed(path.parts):
+        if re.fullmatch(r"\d+(\.\w+)*", part):
+            return tuple(int(number) for number in re.findall(r"\d+", part))
+    return ()
 
 
 class _Library:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metallab import errors
-from metallab.run import cancel
+from metallab.run import cancel, pace
 from metallab.run.result import Argv, CommandFailed, CommandTimedOut, OnLine, Result, Unreachable
 
 if TYPE_CHECKING:
@@ -59,12 +59,13 @@ class SshRunner:
         check: bool = True,
         on_line: OnLine | None = None,
     ) -> Result:
-        """Run ``argv`` as root within ``timeout`` seconds; the limit is kept on the machine itself, too.
+        """Run ``argv`` as root within ``timeout`` seconds of an ordinary machine; the limit is kept there, too.
 
         Raises :class:`Unreachable` when there is no connection, :class:`CommandTimedOut`, and with ``check``
         :class:`CommandFailed` when the command ends with another status than 0.
         """
         words = tuple(os.fspath(word) for word in argv)
+        timeout = pace.scaled(timeout)
         line = shlex.join(("sudo", "-n", "--", "timeout", "--kill-after=5", f"{timeout:.3f}", *words))
         began = time.monotonic()
         channel = self._open(line)
@@ -120,7 +121,7 @@ class SshRunner:
             try:
                 if transport is None:
                     raise EOFError("closed")  # noqa: TRY301 - the same road as a transport that died
-                channel = transport.open_session(timeout=CONNECT_SECONDS)
+                channel = transport.open_session(timeout=pace.scaled(CONNECT_SECONDS))
                 channel.exec_command(line)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
@@ -132,6 +133,8 @@ class SshRunner:
 
     def _connect(self, timeout: float) -> None:
         import paramiko  # noqa: PLC0415
+
+        timeout = pace.scaled(timeout)
 
         # paramiko reports every refused connection on its own logger; the caller is told by the exception.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from metallab import errors
 from metallab.errors import Entry, LabError
-from metallab.run import cancel
+from metallab.run import cancel, pace
 
 T = TypeVar("T")
 EVERY = 0.2
@@ -38,10 +38,12 @@ def until(
 ) -> T:
     """Call ``check`` until it returns instead of raising :class:`NotYet`, and return its value.
 
-    ``timeout`` and ``every`` are seconds. ``what`` completes the sentence "waited N s for …". ``on_wait`` is told
-    the state whenever it changes. Any other exception of ``check`` is not waited out.
+    ``timeout`` and ``every`` are seconds, the first of an ordinary machine (:mod:`.pace`). ``what`` completes the
+    sentence "waited N s for …". ``on_wait`` is told the state whenever it changes. Any other exception of ``check`` is
+    not waited out.
     Raises :class:`WaitTimedOut` under ``entry`` after the deadline; ``check`` is always called at least once.
     """
+    timeout = pace.scaled(timeout)
     deadline = time.monotonic() + timeout
     last = ""
     while True:

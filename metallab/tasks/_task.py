@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 from invoke.context import Context
 from invoke.exceptions import Exit, UnexpectedExit
@@ -23,6 +23,7 @@ from metallab.config import Lab
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
 
+PROVIDER_HELP = "docker, libvirt or virtualbox instead of what lab.yaml says"
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 
@@ -40,6 +41,17 @@ class Session:
         if not paths.is_own_lab() and not file.is_file():
             raise LabError(errors.CONFIG_UNREADABLE, "LAB_FILE names a file that is not there", where=str(file))
         return config.load(file)
+
+    def lab_on(self, provider: str) -> Lab:
+        """Return the lab of this command, on the provider named on the command line if one is.
+
+        Raises LAB-HOST-010 for a name that is none.
+        """
+        known = get_args(config.Provider)
+        if provider and provider not in known:
+            what = f"no provider is called {provider!r}; there is: {', '.join(known)}"
+            raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
+        return self.lab.model_copy(update={"provider": provider}) if provider else self.lab
 
 
 @overload

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import steps
-from metallab.tasks._task import Session, task
-from metallab.tasks.setup import install
+from metallab import providers, steps
+from metallab.site import likely_provider
+from metallab.tasks._task import PROVIDER_HELP, Session, task
+from metallab.tasks.setup import install, purposes_of
 from metallab.tasks.verify import prove
 
 
-@task(help={"yes": "install missing host packages without asking"})
-def demo(session: Session, yes: bool = False) -> None:
+@task(help={"yes": "install missing host packages without asking", "provider": PROVIDER_HELP})
+def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     """From a bare host to the proof: packages, bundle, box, lab, MetalLB, iperf3, verify. Example: ./inv demo --yes."""
-    lab, events = session.lab, session.events
-    install(events, yes=yes)
-    boxes.build(bundles.build(events), events)
+    lab, events = session.lab_on(provider), session.events
+    install(events, yes=yes, purposes=purposes_of(lab))
+    box = boxes.build(bundles.build(events), events)
+    providers.of(likely_provider(lab)).build_box(box, events)
     site = steps.bring_up(lab, events)
     steps.install_metallb(site, events)
     steps.deploy_example(site, events)

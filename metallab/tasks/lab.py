@@ -8,13 +8,13 @@ from metallab import console, overview, steps
 from metallab.errors import ExitCode
 from metallab.machines import access
 from metallab.site import existing
-from metallab.tasks._task import Session, finish, task
+from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 
-@task
-def up(session: Session) -> None:
+@task(help={"provider": PROVIDER_HELP})
+def up(session: Session, provider: str = "") -> None:
     """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up."""
-    steps.bring_up(session.lab, session.events)
+    steps.bring_up(session.lab_on(provider), session.events)
 
 
 @task(help={"output": "table (default) or json"})

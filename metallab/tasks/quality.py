@@ -23,7 +23,7 @@ from metallab.run.local import replace, run
 from metallab.tasks._task import Session, task
 from metallab.tasks.setup import install
 
-TIERS = ("unit", "integration", "e2e")
+TIERS = ("unit", "integration", "e2e", "vm")
 SHELLS = ("bash", "zsh", "fish")
 INSTALL_TIMEOUT = 900
 LINTER_TIMEOUT = 900

@@ -73,9 +73,9 @@ class User:
             process.communicate(timeout=120)
             return process.returncode
 
-    def json(self, *words: str, expect: int = 0) -> Any:
+    def json(self, *words: str, expect: int = 0, timeout: float = UP_SECONDS) -> Any:
         """Type a command with ``-o json`` and read its answer."""
-        return json.loads(self.inv(*words, "-o", "json", expect=expect).stdout)
+        return json.loads(self.inv(*words, "-o", "json", expect=expect, timeout=timeout).stdout)
 
     def kubectl(self, *words: str) -> str:
         """Ask the cluster."""
@@ -117,7 +117,7 @@ def user(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What a lab called e2e could leave behind on a host. Another lab may be running beside it."""
+    """What a lab could leave behind on a host. Another lab may be running beside it."""
 
     namespaces: frozenset[str]
     processes: frozenset[str]
@@ -126,20 +126,19 @@ class Leftovers:
     folders: frozenset[str]
 
     @classmethod
-    def now(cls) -> Leftovers:
+    def now(cls, lab: str = "e2e") -> Leftovers:
         """Look at the host."""
+        mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
         return cls(
-            namespaces=frozenset(_lines("ip", "netns", "list")) & {"metallab-e2e"},
-            processes=frozenset(_processes()),
-            mounts=frozenset(
-                line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if "e2e" in line
-            ),
+            namespaces=frozenset(_lines("ip", "netns", "list")) & {f"metallab-{lab}"},
+            processes=frozenset(_processes(lab)),
+            mounts=frozenset(mount for mount in mounts if lab in mount),
             interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
             folders=frozenset(
                 [
-                    *map(str, Path("/run/metallab").glob("e2e")),
-                    *map(str, Path("/run/netns").glob("metallab-e2e")),
-                    *map(str, Path("/sys/fs/cgroup").glob("**/metallab-e2e")),
+                    *map(str, Path("/run/metallab").glob(lab)),
+                    *map(str, Path("/run/netns").glob(f"metallab-{lab}")),
+                    *map(str, Path("/sys/fs/cgroup").glob(f"**/metallab-{lab}")),
                 ]
             ),
         )
@@ -150,13 +149,14 @@ def _lines(*argv: str) -> Sequence[str]:
     return [line.split()[0] for line in done.stdout.splitlines() if line]
 
 
-def _processes() -> Iterator[str]:
+def _processes(lab: str) -> Iterator[str]:
     """Yield the processes that name the lab on their command line or run in its cgroups."""
+    marks = (f"/metallab/{lab}/".encode(), f"metallab-{lab}".encode())
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 words, cgroup = (entry / "cmdline").read_bytes(), (entry / "cgroup").read_text()
             except OSError:
                 continue
-            if b"/metallab/e2e/" in words or "/metallab-e2e/" in cgroup or b"metallab-e2e" in words:
+            if any(mark in words for mark in marks) or f"/metallab-{lab}/" in cgroup:
                 yield f"{entry.name} {words.decode(errors='replace')}"

@@ -48,7 +48,7 @@ exec setpriv --reuid "$user" --regid "$user" --clear-groups --inh-caps=-all,+dac
 
 
 def docker(*words: str) -> list[str]:
-    argv = ["docker", "--host", HOST.docker_host, *words]
+    argv = ["docker", "--host", HOST.environment["DOCKER_HOST"], *words]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -60,8 +60,8 @@ def ip(*words: str) -> None:
 def daemon(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     try:
         with silent().step("daemon") as step:
-            sandbox.start(HOST, tmp_path_factory.mktemp("daemon") / "dockerd.log", step)
-        yield {"DOCKER_HOST": HOST.docker_host}
+            sandbox.start(HOST, tmp_path_factory.mktemp("daemon") / "daemon.log", step)
+        yield HOST.environment
     finally:
         sandbox.stop(HOST)
         subprocess.run(["rm", "-rf", str(HOST.data)], check=True)

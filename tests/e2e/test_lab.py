@@ -193,7 +193,7 @@ def test_nothing_secret_is_readable_or_in_a_log(user: User) -> None:
     for path in (state, state / "kubeconfig", state / "ssh" / "id_ed25519", state / "ssh" / "host_ed25519"):
         assert path.stat().st_mode & 0o077 == 0, path
     private = (state / "ssh" / "host_ed25519").read_text().splitlines()[1]
-    for log in (state / "vagrant.log", state / "dockerd.log"):
+    for log in (state / "vagrant.log", state / "daemon.log"):
         text = log.read_text(errors="replace")
         assert private not in text
         assert "client-key-data" not in text

@@ -10,7 +10,7 @@ import pytest
 from metallab import box as boxes
 from metallab import errors
 from metallab.box import record, seed
-from metallab.box.build import MIRROR_VARIABLE, _machine_part, _show, _sweep, root_argv
+from metallab.box.build import MIRROR_VARIABLE, _machine_part, _sweep, root_argv, show_phase
 from metallab.bundle import Artifact, Bundle, Versions
 from metallab.errors import LabError
 from metallab.events import Event, Kind, Step, silent
@@ -84,7 +84,7 @@ def test_progress_tells_phases_and_not_every_package() -> None:
         "changed: user vagrant",
         "W: Download is performed unsandboxed as root",
     ):
-        _show(line, step)
+        show_phase(line, step)
     assert [event.text for event in events] == ["automatically chosen mode: root", "extracting archives"]
     assert {event.kind for event in events} == {Kind.PROGRESS}
 

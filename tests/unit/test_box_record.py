@@ -57,6 +57,15 @@ def test_any_change_of_the_scripts_makes_another_box(provision: Path, change: Ca
     assert record.key_of(bundle_of("a"), provision) != before
 
 
+def test_what_only_disks_have_makes_no_other_box(provision: Path) -> None:
+    before = record.key_of(bundle_of("a"), provision)
+    (provision / "disk" / "files").mkdir(parents=True)
+    (provision / "disk" / "files" / "fstab").write_text("LABEL=metallab / ext4\n")
+    assert record.key_of(bundle_of("a"), provision) == before
+    (provision / "disks").write_text("of another name\n")
+    assert record.key_of(bundle_of("a"), provision) != before
+
+
 def test_another_bundle_makes_another_box(provision: Path) -> None:
     assert record.key_of(bundle_of("a"), provision) != record.key_of(bundle_of("b"), provision)
 

@@ -6,11 +6,12 @@ import copy
 import json
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from metallab.cluster.ready import _runs_since, _stale_endpoints
+from metallab.cluster.api import Cluster
+from metallab.cluster.ready import _end_old_leases, _runs_since, _stale_endpoints
 
 PODS = json.loads((Path(__file__).parent.parent / "data" / "cluster" / "pods-running.json").read_text())["items"]
 STARTED = datetime(2026, 11, 23, 11, 30, tzinfo=timezone.utc)
@@ -57,3 +58,29 @@ def test_an_endpoint_that_is_not_ready_is_stale() -> None:
 
 def test_a_slice_without_endpoints_is_no_trouble() -> None:
     assert _stale_endpoints([{"endpoints": None}], PODS) == set()
+
+
+class Leases:
+    """A cluster that has leases and nothing else."""
+
+    def __init__(self, **renewed: str | None) -> None:
+        self.renewed = {name.replace("_", "-"): time for name, time in renewed.items()}
+
+    def list(self, _version: str, _kind: str, _namespace: str) -> list[dict[str, Any]]:
+        return [{"metadata": {"name": name}, "spec": {"renewTime": time}} for name, time in self.renewed.items()]
+
+    def delete(self, _version: str, _kind: str, name: str, _namespace: str) -> bool:
+        return self.renewed.pop(name) is not None
+
+
+def test_only_leaders_that_went_down_with_their_machine_lose_their_lease() -> None:
+    old, new = "2026-11-23T11:29:59.000000Z", "2026-11-23T11:30:01.000000Z"
+    leases = Leases(kube_controller_manager=old, kube_scheduler=new, apiserver_x=old)
+    _end_old_leases(cast("Cluster", leases), STARTED)
+    assert sorted(leases.renewed) == ["apiserver-x", "kube-scheduler"]
+
+
+def test_a_lease_nobody_holds_is_left_alone() -> None:
+    leases = Leases(kube_controller_manager=None)
+    _end_old_leases(cast("Cluster", leases), STARTED)
+    assert leases.renewed

@@ -10,12 +10,15 @@ import pytest
 
 from metallab.errors import LabError
 from metallab.events import Event, Events, Kind
-from metallab.host import packages
+from metallab.host import packages, provider
 from metallab.host.packages import (
     DAEMON_PACKAGES,
+    FOR_A_LAB,
     FOR_TESTS,
+    LIBVIRT_PACKAGES,
     PACKAGES,
     Package,
+    Purpose,
     describe,
     ensure,
     missing,
@@ -79,7 +82,7 @@ def asked(folder: Path) -> list[str]:
 
 def all_but(folder: Path, *lacking: str) -> None:
     """Put every program of the table on the PATH, except some."""
-    for package in (*PACKAGES, *DAEMON_PACKAGES):
+    for package in (*PACKAGES, *DAEMON_PACKAGES, *LIBVIRT_PACKAGES):
         if package.kind == "program" and package.need not in lacking:
             program(folder, package.need)
 
@@ -99,7 +102,8 @@ def collect() -> tuple[list[Event], Events]:
 @pytest.mark.usefixtures("path")
 def test_on_an_empty_path_every_program_is_missing() -> None:
     programs = {package.need for package in PACKAGES if package.kind == "program"}
-    assert programs <= needs(missing(*FOR_TESTS))
+    assert programs <= needs(missing(*FOR_TESTS, "virtualbox"))
+    assert programs - needs(missing(*FOR_TESTS)) == {"VBoxManage"}
 
 
 @pytest.mark.usefixtures("path")
@@ -120,13 +124,62 @@ def test_user_namespaces_are_for_users_and_for_the_tests(monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("path")
 def test_without_a_daemon_the_lab_s_own_is_needed_and_only_for_machines() -> None:
-    assert {"dockerd", "iptables"} <= needs(missing("lab"))
-    assert not {"dockerd", "vagrant"} & needs(missing("bundle"))
+    assert {"dockerd", "iptables"} <= needs(missing("lab", "docker"))
+    assert {"libvirtd", "iptables"} <= needs(missing("lab", "libvirt"))
+    assert not {"dockerd", "libvirtd", "vagrant"} & needs(missing("bundle"))
 
 
 def test_where_a_daemon_answers_none_is_needed(path: Path) -> None:
     program(path, "docker", "#!/bin/sh\necho 27.5.1\n")
-    assert not {"dockerd", "iptables", "docker"} & needs(missing("lab"))
+    program(path, "virsh", "#!/bin/sh\necho Running against daemon: 9.0.0\n")
+    assert not {"dockerd", "iptables", "docker"} & needs(missing("lab", "docker"))
+    assert not {"libvirtd", "iptables", "virsh"} & needs(missing("lab", "libvirt"))
+
+
+OF_A_PROVIDER = {"docker": {"docker", "dockerd"}, "libvirt": {"virsh", "libvirtd"}, "virtualbox": {"VBoxManage"}}
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("purpose", ["docker", "libvirt", "virtualbox"])
+def test_a_lab_needs_its_own_provider_s_programs_only(purpose: Purpose) -> None:
+    own = OF_A_PROVIDER[purpose]
+    others = set[str]().union(*OF_A_PROVIDER.values()) - own
+    assert own <= needs(missing(*FOR_A_LAB, purpose))
+    assert not others & needs(missing(*FOR_A_LAB, purpose))
+
+
+@pytest.mark.usefixtures("path")
+def test_what_two_purposes_need_is_named_once() -> None:
+    named = [package.need for package in missing(*FOR_TESTS)]
+    assert sorted(set(named)) == sorted(named)
+
+
+def test_a_plugin_is_the_distribution_s_or_the_user_s_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = Package("vagrant-libvirt", ("vagrant-libvirt",), "", ("libvirt",), "plugin")
+    gems, home = path.parent / "gems", path.parent / "vagrant.d"
+    monkeypatch.setattr(provider, "DISTRIBUTION_GEMS", gems)
+    monkeypatch.setenv("VAGRANT_HOME", str(home))
+    assert not plugin.present()
+    (gems / "vagrant-libvirt-0.11.2").mkdir(parents=True)
+    assert (plugin.present(), provider.vagrant_libvirt()) == (True, "0.11.2")
+    home.mkdir()
+    (home / "plugins.json").write_text('{"installed": {"vagrant-libvirt": {"installed_gem_version": "0.12.2"}}}')
+    assert provider.vagrant_libvirt() == "0.12.2"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"installed": {}}', '{"installed": {"vagrant-libvirt": 3}}'])
+def test_a_record_of_plugins_without_ours_is_none(path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(provider, "DISTRIBUTION_GEMS", path.parent / "gems")
+    monkeypatch.setenv("VAGRANT_HOME", str(path))
+    (path / "plugins.json").write_text(text)
+    assert provider.vagrant_libvirt() is None
+
+
+def test_a_file_is_looked_for_where_it_is_used(path: Path) -> None:
+    loader = Package(str(path / "boot.img"), ("grub-pc-bin",), "", ("disk",), "file")
+    assert not loader.present()
+    (path / "boot.img").touch()
+    assert loader.present()
 
 
 def test_a_program_that_is_there_is_not_missing(path: Path) -> None:
@@ -166,7 +219,7 @@ def test_require_names_everything_with_its_package_and_reason() -> None:
 
 
 def test_the_table_says_for_everything_which_package_and_why() -> None:
-    for package in (*PACKAGES, *DAEMON_PACKAGES):
+    for package in (*PACKAGES, *DAEMON_PACKAGES, *LIBVIRT_PACKAGES):
         line = describe([package])
         assert package.need in line
         assert package.debian[0] in line
@@ -181,7 +234,7 @@ def test_nothing_missing_is_nothing_done(path: Path) -> None:
     all_but(path)
     program(path, "docker", "#!/bin/sh\necho 27.5.1\n")
     seen, events = collect()
-    ensure(events, yes=False, purposes=("lab",))
+    ensure(events, yes=False, purposes=("lab", "docker"))
     assert [event.kind for event in seen] == [Kind.STARTED, Kind.SKIPPED]
 
 

@@ -16,6 +16,8 @@ SCRIPTS = sorted(
 )
 UNITS = sorted(PROVISION.rglob("*.service"))
 FILES = sorted(path for path in PROVISION.rglob("*") if path.is_file())
+XML_NAMES = re.compile(r'\s(?:xmlns(?::\w+)?|ovf:format)="[^"]*"')
+"""Identifiers that are written like addresses; nobody fetches them."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -51,7 +53,8 @@ def test_the_kubelet_waits_for_kubeadm() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
 def test_no_file_names_a_registry_or_a_package_host(file: Path) -> None:
-    hosts = re.findall(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:io|com|org|net|dev)/", file.read_text())
+    text = XML_NAMES.sub("", file.read_text()) if file.suffix == ".ovf" else file.read_text()
+    hosts = re.findall(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:io|com|org|net|dev)/", text)
     assert hosts == []
 
 

@@ -1,0 +1,71 @@
+"""What Kubernetes and MetalLB are told when machines are slow: one record, chosen from the measured pace.
+
+With a machine of ordinary speed nothing is changed. The values for slow ones are those with which a cluster on emulated
+machines ran without a restart; the projects' own assume that an answer takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLOW = 3.0
+"""From this pace on the projects' own values were seen to fail."""
+ORDINARY_MINUTES = 4
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Timeouts and intervals of a cluster. None leaves the project's own value.
+
+    ``kubeadm_minutes``: how long kubeadm waits for anything. ``etcd_heartbeat`` and ``etcd_election``: milliseconds
+    (etcd's tuning guide: the election at least ten times the heartbeat). ``lease``, ``renew`` and ``retry``: seconds of
+    the leader election of scheduler and controller-manager. ``wide_gossip``: MetalLB's speakers watch each other with
+    memberlist's settings for a wide network. ``probe_seconds``: how long a pod may take to answer a probe. ``collect``:
+    Go's GOGC of the API server, which then spends memory instead of a third of its processor time.
+    """
+
+    pace: float = 1.0
+    kubeadm_minutes: int = ORDINARY_MINUTES
+    etcd_heartbeat: int | None = None
+    etcd_election: int | None = None
+    lease: int | None = None
+    renew: int | None = None
+    retry: int | None = None
+    wide_gossip: bool = False
+    probe_seconds: int | None = None
+    collect: int | None = None
+
+    @property
+    def slow(self) -> bool:
+        """Tell whether anything is changed."""
+        return self.pace >= SLOW
+
+    def __str__(self) -> str:
+        if not self.slow:
+            return "ordinary speed"
+        return (
+            f"{self.pace:.0f} times slower than an ordinary machine: kubeadm waits {self.kubeadm_minutes} min, "
+            f"etcd heartbeat {self.etcd_heartbeat} ms and election {self.etcd_election} ms, leases {self.lease} s, "
+            f"memberlist on its WAN profile"
+        )
+
+
+ORDINARY = Tuning()
+
+
+def of(pace: float) -> Tuning:
+    """Return the settings for machines that take ``pace`` times as long as ordinary ones."""
+    if pace < SLOW:
+        return ORDINARY
+    return Tuning(
+        pace=pace,
+        kubeadm_minutes=15,
+        etcd_heartbeat=500,
+        etcd_election=5000,
+        lease=120,
+        renew=90,
+        retry=10,
+        wide_gossip=True,
+        probe_seconds=20,
+        collect=300,
+    )

@@ -1,0 +1,56 @@
+"""How fast the machines are, as one number: every wait for them is that many times as long.
+
+A deadline that suits a machine with its own processor is far too short for one whose every instruction is emulated.
+So waits are written down in seconds of an ordinary machine, and scaled here, in the one place: by what a machine needed
+for a fixed piece of work when it was first up, and before that by what is known of the provider.
+
+The number belongs to the process: one command works on one lab, and the slowest machine decides for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from metallab.run.result import Runner
+
+COUNT = 100_000
+WORK = f"""\
+began=$(date +%s%N)
+i=0
+while [ "$i" -lt {COUNT} ]; do i=$((i + 1)); done
+echo $((($(date +%s%N) - began) / 1000))
+"""
+"""Counting in a shell: it needs nothing but sh, no cache holds it, and it takes a tenth of a second."""
+ORDINARY_SECONDS = 0.1
+"""What an ordinary machine needs for it; 0.05 to 0.09 s were measured on servers and laptops of 2018 to 2024."""
+WORK_SECONDS = 60.0
+EMULATED = 12.0
+"""Taken for a machine that is emulated and was not measured yet."""
+LIMITS = (1.0, 20.0)
+"""A fast machine does not make waits shorter; a stuck one does not make them endless."""
+
+_factor = 1.0
+
+
+def factor() -> float:
+    """Return how many times as long as written down a wait is; 1.0 unless a lab said otherwise."""
+    return _factor
+
+
+def scaled(seconds: float) -> float:
+    """Return seconds of an ordinary machine as seconds of the lab's."""
+    return seconds * _factor
+
+
+def settle(slowness: Iterable[float]) -> float:
+    """Take the slowest of what was measured as the process's number, and return it."""
+    global _factor  # noqa: PLW0603 - see the module's own words
+    least, most = LIMITS
+    _factor = min(most, max(least, *slowness, least))
+    return _factor
+
+
+def measure(runner: Runner) -> float:
+    """Return how many times as long as an ordinary machine this one takes. About 0.1 s there, 2 s under emulation."""
+    result = runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS)
+    return round(int(result.stdout) / 1e6 / ORDINARY_SECONDS, 2)
