@@ -24,7 +24,7 @@ from metallab.machines import inventory
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
 from metallab.run import pace
-from metallab.run.wait import NotYet, pause, until
+from metallab.run.wait import NotYet, WaitTimedOut, pause, until
 from metallab.site import Site, existing, site
 from metallab.workflow import Job
 
@@ -122,8 +122,13 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
             if not runner.answers():
                 raise NotYet(f"no SSH at {here.lab.address(machine)}")
 
-        what = f"SSH to {machine.name}"
-        until(lets_us_in, timeout=SSH_SECONDS, what=what, entry=errors.MACHINE_UNREACHABLE, on_wait=step.progress)
+        what, entry = f"SSH to {machine.name}", errors.MACHINE_UNREACHABLE
+        try:
+            until(lets_us_in, timeout=SSH_SECONDS, what=what, entry=entry, on_wait=step.progress)
+        except WaitTimedOut as error:
+            # Vagrant is content, so the machine runs: what it thinks its addresses are names the cause.
+            error.detail += f"\nthe machine itself says:\n{here.vagrant.addresses(machine.name) or '(nothing)'}"
+            raise
         slowness = here.calibrate(machine)
         words = "" if slowness < tuning.SLOW else f", {slowness:.0f} times slower than an ordinary machine"
         step.result(f"{here.lab.address(machine)}{words}")
@@ -192,7 +197,8 @@ def prepare(lab: Lab, events: Events) -> Site:
         events.warn(SLOW.format(evidence=choice.evidence))
     if choice.warning:
         events.warn(choice.warning)
-    provider.check(here, is_new=is_new)
+    for warning in provider.check(here, is_new=is_new):
+        events.warn(warning)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         labdir.prepare(here.lab)
         if choice.sandbox is not None:

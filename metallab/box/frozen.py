@@ -71,6 +71,13 @@ def wake(containers: Sequence[str], environment: Mapping[str, str]) -> None:
         run(["docker", "unpause", *sleeping], timeout=PAUSE_SECONDS, env=environment)
 
 
+def discard(containers: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Remove containers, running or not; those there are not, too. Raises LAB-HOST-004."""
+    there = [name for name, state in states(containers, environment).items() if state != "gone"]
+    if there:
+        run(["docker", "rm", "--force", "--volumes", *there], timeout=REMOVE_SECONDS, env=environment)
+
+
 def commit(container: str, image: str, lab: str, environment: Mapping[str, str]) -> None:
     """Keep what a container has on its disk as an image that starts as the container did. Raises LAB-HOST-004."""
     argv = ["docker", "commit", "--change", f"LABEL {LABEL}={lab}", container, image]

@@ -51,6 +51,16 @@ def fit(lab: Lab, *, total: int | None = None, processors: int | None = None) ->
     }
 
 
+def made_smaller(lab: Lab) -> list[str]:
+    """Return a sentence for each machine that gets less than lab.yaml asks for."""
+    sizes = fit(lab)
+    return [
+        f"{machine.name} gets {size.cpus} processors and {size.memory} MiB, all that this host can give it"
+        for machine, size in ((machine, sizes[machine.name]) for machine in lab.machines)
+        if size != Size(machine.cpus, machine.memory)
+    ]
+
+
 def check_memory(lab: Lab) -> None:
     """Refuse to begin where not even the least is free at the moment. Raises LAB-HOST-012."""
     free = _memory("MemAvailable")

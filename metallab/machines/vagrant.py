@@ -30,13 +30,19 @@ from metallab.run.wait import pause
 
 _T = TypeVar("_T")
 HALT_SECONDS = 600
+ASK_SECONDS = 120
 SNAPSHOT_SECONDS = 900
 BOX_SECONDS = 900
 TRIES = 6
 RACE = ("No such object", "No such container", "no such container")
 """What docker says of a container that another vagrant is just creating."""
-TAKEN = ("is already in use by container", "about to create is already taken", "Volume for domain is already created")
-"""What docker and vagrant-libvirt say of a machine that an interrupted ``up`` left and Vagrant does not know."""
+TAKEN = (
+    "is already in use by container",
+    "about to create is already taken",
+    "Volume for domain is already created",
+    "A VirtualBox machine with the name",
+)
+"""What docker, vagrant-libvirt and VirtualBox say of a machine an interrupted ``up`` left, unknown to Vagrant."""
 LOCKED = "another process is already executing an action"
 """What vagrant says while the one of a killed command, which nobody waits for, is still at work."""
 LOCKED_SECONDS = 3.0
@@ -105,6 +111,14 @@ class Vagrant:
             if left:
                 on_line("another vagrant was in the way; once more")
         raise LabError(errors.MACHINE_UP_FAILED, f"vagrant up {name} failed", where=name, detail=result.tail)
+
+    def addresses(self, name: str) -> str:
+        """Return what a machine says its addresses are, asked by Vagrant's own way in; empty when it does not answer.
+
+        For a machine that the lab cannot reach where it should be.
+        """
+        result = self._call(["ssh", name, "--command", "ip -brief -4 address"], ASK_SECONDS, lambda _line: None)
+        return result.stdout.strip() if result.ok else ""
 
     def halt(self, on_line: OnLine) -> None:
         """Power every machine off. Raises LAB-MACH-008."""

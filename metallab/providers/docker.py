@@ -32,7 +32,7 @@ class Docker:
     def build_box(self, box: Box, events: Events, *, rebuild: bool = False) -> None:
         """Need nothing more: the golden root is what docker imports."""
 
-    def check(self, here: Site, *, is_new: bool) -> None:
+    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
         """Refuse a taken network, and too few inotify instances for machines that share the host's."""
         if here.lab.box is not None:
             what = "lab.yaml names a box, and only virtual machines are made from one"
@@ -40,6 +40,7 @@ class Docker:
         provider.check_network_is_free(here.lab, here.choice, own=provider.docker_bridge(here.lab))
         if is_new:
             provider.check_inotify(here.lab)
+        return ()
 
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Import the image, and give each node its /var/lib/containerd."""
@@ -106,7 +107,10 @@ class Docker:
             workflow.perform([Job(f"keep {machine.name}", keep(machine)) for machine in lab.machines], events)
 
     def restore(self, here: Site, name: str, events: Events) -> None:
-        """Have Vagrant destroy the machines, and give the ones to come what was kept: their disk and their images."""
+        """Remove the containers, and give the ones that Vagrant makes next what was kept: their disk and their images.
+
+        Vagrant finds them gone and makes them anew; having it destroy them would take some seconds and the network.
+        """
         lab, labdir, environment = here.lab, here.labdir, here.choice.environment
         kept = {machine.name: frozen.image_name(lab.name, name, machine.name) for machine in lab.machines}
         lacking = [machine for machine, kept_image in kept.items() if not frozen.exists(kept_image, environment)]
@@ -114,8 +118,8 @@ class Docker:
         if lacking:
             what = f"of the snapshot {name} the machines {', '.join(sorted(set(lacking)))} are missing"
             raise LabError(errors.SNAPSHOT_UNKNOWN, what)
-        with events.step("machines as they are now") as step:
-            here.vagrant.destroy(step.progress)
+        with events.step("machines as they are now"):
+            frozen.discard([*_containers(here).values()], environment)
         with events.step("machines as they were"):
             for node in lab.nodes:
                 shutil.rmtree(labdir.images_folder(node.name), ignore_errors=True)

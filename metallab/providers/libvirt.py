@@ -33,12 +33,13 @@ class Libvirt:
         """Make the qcow2 box."""
         disk.build(box, self.name, events, rebuild=rebuild)
 
-    def check(self, here: Site, *, is_new: bool) -> None:
+    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
         """Refuse a taken network and machines that do not fit into this host's memory."""
         own = libvirt.bridge(_network(here).name, here.choice.environment) if here.choice.sandbox is None else None
         provider.check_network_is_free(here.lab, here.choice, own=own)
         if is_new:
             capacity.check_memory(here.lab)
+        return capacity.made_smaller(here.lab)
 
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Give the box to Vagrant and its disk to libvirt's pool, and have both networks running."""

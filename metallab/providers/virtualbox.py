@@ -44,7 +44,7 @@ class VirtualBox:
         """Make the VMDK box."""
         disk.build(box, self.name, events, rebuild=rebuild)
 
-    def check(self, here: Site, *, is_new: bool) -> None:
+    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
         """Refuse a taken network, adapters in each other's way, and machines that do not fit into the memory."""
         there = virtualbox.adapters()
         adapter = virtualbox.adapter_of(here.lab, there)
@@ -53,6 +53,7 @@ class VirtualBox:
         provider.check_network_is_free(here.lab, here.choice, own=None if adapter is None else adapter.name)
         if is_new:
             capacity.check_memory(here.lab)
+        return capacity.made_smaller(here.lab)
 
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Give the box to Vagrant, and have the lab network's adapter."""

@@ -15,7 +15,7 @@ from invoke.completion.complete import print_completion_script
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import console, errors, lock, paths
+from metallab import console, errors, lock, paths, providers
 from metallab.errors import LabError
 from metallab.events import Events
 from metallab.host.packages import FOR_TESTS
@@ -98,7 +98,9 @@ def prepare(events: Events, *, yes: bool) -> None:
         events.warn("integration and end-to-end tests need root: they will be skipped")
         return
     install(events, yes=yes, purposes=FOR_TESTS)
-    boxes.build(bundles.build(events), events)
+    box = boxes.build(bundles.build(events), events)
+    for provider in ("libvirt", "virtualbox"):
+        providers.of(provider).build_box(box, events)
 
 
 def install_tools(events: Events) -> None:

@@ -89,7 +89,7 @@ def test_a_killed_save_is_no_snapshot_and_the_lab_goes_on(keeper: User) -> None:
 
 def test_an_interrupted_restore_is_the_next_thing_to_do(keeper: User) -> None:
     at = "machines as they are now"
-    code = keeper.interrupt("lab.snapshot.restore", NAME, at=at, seconds=1.5, number=signal.SIGINT)
+    code = keeper.interrupt("lab.snapshot.restore", NAME, at=at, seconds=0.3, number=signal.SIGINT)
     assert code in (130, -signal.SIGINT)
     for words in (("lab.up",), ("lab.snapshot.save", "third")):
         assert "LAB-MACH-013" in keeper.inv(*words, expect=13).stderr

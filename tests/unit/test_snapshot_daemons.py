@@ -180,6 +180,12 @@ def test_a_docker_that_cannot_pause_is_refused_with_its_words(here: Path) -> Non
     assert "freezer" in caught.value.detail
 
 
+def test_containers_are_discarded_in_any_state_and_none_is_no_error(here: Path) -> None:
+    frozen.discard(("two-cp", "other", "two-w2"), leading_to(here))
+    frozen.discard(("two-w2",), leading_to(here))
+    assert calls(here, "rm") == ["rm --force --volumes two-cp other"]
+
+
 def test_a_container_there_is_not_is_gone(here: Path) -> None:
     assert frozen.states(("two-w2",), leading_to(here)) == {"two-w2": "gone"}
 

@@ -6,6 +6,7 @@ instruction is emulated, and the whole takes about twenty minutes.
 
 from __future__ import annotations
 
+import base64
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -94,6 +95,16 @@ def test_only_the_labs_key_gets_in(user: User) -> None:
     keys = on(user, "client", "cat", "/home/vagrant/.ssh/authorized_keys").splitlines()
     (own,) = (path.read_text().strip() for path in (user.state / "metallab" / NAME / "ssh").glob("id_ed25519.pub"))
     assert keys == [own]
+
+
+def test_provisioning_a_machine_again_changes_nothing(user: User) -> None:
+    packed = subprocess.run(
+        ["tar", "--create", "--gzip", "--directory", str(REPO), "--exclude=disk", "provision"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    unpack = f"cd /tmp && echo {base64.b64encode(packed).decode()} | base64 -d | tar --extract --gzip"
+    assert on(user, "worker", "sudo", "sh", "-euc", f"{unpack} && METALLAB_STAGE=machine provision/run") == ""
 
 
 def test_again_changes_nothing(user: User) -> None:

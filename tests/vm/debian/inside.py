@@ -27,6 +27,8 @@ machines:
   - {name: client, role: client, host: 200}
 """
 NODES = ("cp", "worker")
+PROOF_BY = 22 * 60
+"""Seconds after boot: where it took longer to get that far, the proof would take what is left of the test's time."""
 KUBELET = "/var/lib/kubelet/config.yaml"
 MACHINES = ("docker", "ps", "--all", "--format", "{{.Names}} {{.Status}}")
 
@@ -114,9 +116,13 @@ def main() -> None:
         for name, argv in explain():
             report(name, argv)
         return
-    for steps in (look_at_the_lab(), prove(), take_down()):
-        for name, argv in steps:
+    for name, argv in look_at_the_lab():
+        report(name, argv)
+    if time.monotonic() < PROOF_BY:
+        for name, argv in prove():
             report(name, argv)
+    for name, argv in take_down():
+        report(name, argv)
 
 
 if __name__ == "__main__":
