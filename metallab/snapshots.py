@@ -70,8 +70,18 @@ def restore(lab: Lab, name: str, events: Events) -> Snapshot:
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         # Asked again now that nobody else can delete it.
         snapshot.require(labdir, name)
+        before = labdir.restoring.read_text(encoding="ascii") if labdir.restoring.exists() else None
         labdir.write_secret(labdir.restoring, name)
-        provider.restore(here, name, events)
+        try:
+            provider.restore(here, name, events)
+        except LabError as error:
+            # Nothing was touched then: the lab is what it was, which may be half of another restore.
+            if error.entry is errors.SNAPSHOT_UNKNOWN:
+                if before is None:
+                    labdir.restoring.unlink()
+                else:
+                    labdir.write_secret(labdir.restoring, before)
+            raise
         labdir.restoring.unlink()
         _set_clocks(here, events)
         steps.bring_back(here, events)

@@ -190,6 +190,7 @@ def _cluster(lab: Lab, versions: Versions, tuning: Tuning) -> dict[str, Any]:
         "leader-elect-renew-deadline": _seconds(tuning.renew),
         "leader-elect-retry-period": _seconds(tuning.retry),
     }
+    checks = {f"etcd-{kind}check-timeout": _seconds(tuning.probe_seconds) for kind in ("health", "ready")}
     # lab.yaml says which pods' network a node has (Lab.pod_network), so routes can be laid before a node exists.
     controllers = {"allocate-node-cidrs": "false", **leader}
     return {
@@ -202,6 +203,7 @@ def _cluster(lab: Lab, versions: Versions, tuning: Tuning) -> dict[str, Any]:
         "dns": {"imageTag": versions.coredns_tag},
         "apiServer": {
             "certSANs": [lab.control_plane.name, str(lab.address(lab.control_plane)), "127.0.0.1"],
+            **_arguments(checks),
             **({"extraEnvs": [{"name": "GOGC", "value": str(tuning.collect)}]} if tuning.collect is not None else {}),
         },
         "controllerManager": _arguments(controllers),

@@ -17,7 +17,7 @@ USER = "vagrant"
 
 @dataclass(frozen=True)
 class LabDir:
-    """The folder of one lab, readable by its owner only. Everything in it can be made again by ``lab.up``."""
+    """The folder of one lab, readable by its owner only. All but snapshots can be made again by ``lab.up``."""
 
     path: Path
 

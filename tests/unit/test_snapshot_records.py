@@ -206,6 +206,19 @@ def test_an_interrupted_restore_is_the_next_thing_to_do(provider: Remembering) -
     steps.refuse_half_restored(Lab())
 
 
+def test_a_snapshot_that_lacks_a_machine_stops_nothing_but_its_restore(provider: Remembering) -> None:
+    snapshots.save(Lab(), "fresh", unseen())
+    provider.fails = LabError(errors.SNAPSHOT_UNKNOWN, "a machine is missing")
+    with pytest.raises(LabError):
+        snapshots.restore(Lab(), "fresh", unseen())
+    steps.refuse_half_restored(Lab())
+    LabDir.of(Lab()).restoring.write_text("other")
+    with pytest.raises(LabError):
+        snapshots.restore(Lab(), "fresh", unseen())
+    with pytest.raises(LabError, match="restoring other was interrupted"):
+        steps.refuse_half_restored(Lab())
+
+
 def test_a_lab_that_was_moved_is_not_put_back(provider: Remembering) -> None:
     snapshots.save(Lab(), "fresh", unseen())
     provider.asked.clear()
