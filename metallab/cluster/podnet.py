@@ -50,9 +50,14 @@ def cni_config(lab: Lab, node: Machine) -> str:
 
 
 def routes(lab: Lab, node: Machine) -> str:
-    """Return one line ``CIDR via ADDRESS`` for the pods of each other node."""
+    """Return one line ``CIDR via ADDRESS`` for the pods of each other node, and one for the services.
+
+    Processes of the node itself (the API server, MetalLB's speaker) reach services only where the kernel knows a route:
+    a virtual machine on isolated networks has no default one.
+    """
     others = (other for other in lab.nodes if other != node)
-    return "".join(f"{lab.pod_network(other)} via {lab.address(other)}\n" for other in others)
+    lines = [f"{lab.pod_network(other)} via {lab.address(other)}\n" for other in others]
+    return "".join([*lines, f"{lab.services} from {lab.address(node)}\n"])
 
 
 def masquerade(lab: Lab, node: Machine) -> str:

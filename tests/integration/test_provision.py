@@ -15,6 +15,7 @@ from metallab.run.local import run
 
 PROVISION = Path(__file__).parent.parent.parent / "provision"
 ROUTES = "# two nodes\n10.244.1.0/24 via 198.51.100.11\n10.244.2.0/24 via 198.51.100.12\n"
+SERVICES = "10.96.0.0/16 from 198.51.100.10\n"
 FEWER = "10.244.2.0/24 via 198.51.100.22\n"
 TABLE = """\
 add table ip metallab-test
@@ -99,6 +100,20 @@ def test_routes_follow_the_file_and_others_are_left_alone(inside: Inside) -> Non
     for routes in (before, after):
         assert "10.99.0.0/16 via 198.51.100.99" in routes
         assert routes.count("unreachable 192.0.2.53") == 1
+
+
+def test_services_have_a_route_without_a_default_one(inside: Inside) -> None:
+    done = inside(f"""
+        ip route get 10.96.0.1 2>&1 || true
+        echo ---
+        {podnet_files(SERVICES)}
+        {PODNET} && {PODNET}
+        ip route get 10.96.0.1
+    """)
+    assert done.returncode == 0, done.stdout + done.stderr
+    before, after = done.stdout.split("---")
+    assert "unreachable" in before
+    assert "dev lo src 198.51.100.10" in after
 
 
 def test_a_route_that_cannot_be_read_is_an_error(inside: Inside) -> None:

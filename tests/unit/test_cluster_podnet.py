@@ -84,15 +84,16 @@ def test_what_is_written_is_the_known_files() -> None:
 def test_every_node_routes_to_every_other_and_never_to_itself() -> None:
     lab = Lab()
     for node in lab.nodes:
-        lines = podnet.routes(lab, node).splitlines()
+        *lines, services = podnet.routes(lab, node).splitlines()
+        assert services == f"{lab.services} from {lab.address(node)}"
         assert len(lines) == len(lab.nodes) - 1
         assert not any(line.startswith(f"{lab.pod_network(node)} ") for line in lines)
         assert not any(line.endswith(f" {lab.address(node)}") for line in lines)
 
 
-def test_a_lone_node_has_no_routes() -> None:
+def test_a_lone_node_has_no_routes_to_others() -> None:
     lab = parse("machines: [{name: cp, role: control-plane, host: 10}, {name: c, role: client, host: 200}]")
-    assert podnet.routes(lab, lab.control_plane) == ""
+    assert podnet.routes(lab, lab.control_plane) == "10.96.0.0/16 from 192.168.96.10\n"
     assert json.loads(podnet.cni_config(lab, lab.control_plane))["plugins"][0]["ipam"]["ranges"] == [
         [{"subnet": "10.244.0.0/24"}]
     ]

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ def look_at_the_lab() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "nodes", inv("kubectl", "--", "get", "nodes", "-o", "json")
     for node in NODES:
         yield f"kubelet of {node}", ("docker", "exec", f"metallab-inside-{node}", "cat", KUBELET)
+        services = ("systemctl", "show", "--property=NRestarts", "--value", "containerd.service")
+        yield f"containerd of {node}", ("docker", "exec", f"metallab-inside-{node}", *services)
         yield f"cgroup of {node}", ("docker", "exec", f"metallab-inside-{node}", "stat", "-fc%T", "/sys/fs/cgroup")
 
 
@@ -92,7 +95,15 @@ def take_down() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "containers left", ("docker", "ps", "--all", "--quiet")
     yield "volumes left", ("docker", "volume", "ls", "--quiet")
     yield "networks left", ("docker", "network", "ls", "--format", "{{.Name}}")
-    yield "state left", ("find", str(HOME / ".local/state/metallab"), "-mindepth", "1")
+    yield "state left", ("find", str(HOME / ".local"), "-path", "*/metallab/*")
+
+
+def watch(over: threading.Event) -> None:
+    """Say on the console what the nodes' systemd waits for: all there is to see when the test's time runs out."""
+    while not over.wait(180):
+        for node in NODES:
+            show = "systemctl show --property=Id,SubState,NRestarts containerd kubelet; systemctl list-jobs --no-legend"
+            subprocess.run(["docker", "exec", f"metallab-inside-{node}", "sh", "-c", show], check=False)
 
 
 def explain() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -112,7 +123,11 @@ def main() -> None:
     LAB_FILE.write_text(LAB)
     for name, argv in look_around():
         report(name, argv)
-    if not report("lab.up", inv("lab.up")):
+    over = threading.Event()
+    threading.Thread(target=watch, args=(over,), daemon=True).start()
+    well = report("lab.up", inv("lab.up"))
+    over.set()
+    if not well:
         for name, argv in explain():
             report(name, argv)
         return
