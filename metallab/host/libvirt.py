@@ -33,6 +33,8 @@ AT_WORK = "cannot acquire state change lock"
 SYSTEM = {"LIBVIRT_DEFAULT_URI": "qemu:///system"}
 """The host's own libvirtd."""
 POOL = "default"
+MACHINE_DISKS = "metallab-*_*.img"
+"""How the disks of all labs' machines are called; see :func:`metallab.host.sandbox.machine_prefix`."""
 POOL_PATH = "/var/lib/libvirt/images"
 MANAGEMENT = "vagrant-libvirt"
 """vagrant-libvirt's own network: each machine's first card is in it."""
@@ -156,7 +158,9 @@ def place_volume(name: str, image: Path, folder: Path, environment: Mapping[str,
 
 
 def forget_volumes(box: str, keep: str, folder: Path) -> None:
-    """Remove other versions of the box from a pool whose folder is ours; no machine of a destroyed lab needs them."""
+    """Remove other versions of the box from a pool whose folder is ours, unless machines there may need them."""
+    if any(folder.glob(MACHINE_DISKS)):
+        return
     for file in folder.glob(f"{_in_a_name(box)}_vagrant_box_image_*"):
         if file.name != keep:
             with contextlib.suppress(OSError):

@@ -18,6 +18,7 @@ from metallab.host.daemons import LIBVIRT
 from metallab.host.sandbox import Sandbox
 from tests.conftest import need_ci_minutes
 from tests.e2e.conftest import REPO, Leftovers, User
+from tests.e2e.snapshot_story import keep_and_put_back
 from tests.e2e.test_lab import restarted
 from tests.vm.conftest import stopwatch
 
@@ -125,6 +126,12 @@ def test_metallb_and_the_proof(user: User) -> None:
 
 def test_nothing_was_restarted(user: User) -> None:
     assert restarted(user) == [], "a pod had to be restarted in a quiet lab"
+
+
+def test_a_snapshot_is_kept_and_put_back(user: User) -> None:
+    took = keep_and_put_back(user, "worker", seconds=UP_SECONDS)
+    print(f"TOOK lab.snapshot.save: {took.save:.0f} s")
+    print(f"TOOK lab.snapshot.restore: {took.restore:.0f} s")
 
 
 def test_a_worker_that_lost_its_power_comes_back(user: User) -> None:
