@@ -19,7 +19,7 @@ from metallab.run.result import Runner
 CNI_CONFIG = "/etc/cni/net.d/10-metallab.conflist"
 ROUTES = "/etc/metallab/podnet/routes"
 MASQUERADE = "/etc/metallab/podnet/masquerade.nft"
-RESOLV_CONF = "/etc/metallab/resolv.conf"
+RESOLV_CONF = "/etc/metallab/podnet/resolv.conf"
 SERVICE = "metallab-podnet.service"
 BRIDGE = "cni0"
 TABLE = "metallab-podnet"

@@ -33,7 +33,6 @@ set -eu
 mount --bind "$2" "$1/mnt"
 mount -t proc proc "$1/proc"
 mount -t tmpfs tmpfs "$1/etc/metallab"
-cp "$2/files/etc/metallab/resolv.conf" "$1/etc/metallab"
 ip link set lo up
 ip link add lab0 type veth peer name far0
 ip address add 198.51.100.10/24 dev lab0
@@ -99,7 +98,6 @@ def test_routes_follow_the_file_and_others_are_left_alone(inside: Inside) -> Non
     assert "10.244.2.0/24 via 198.51.100.22" in after
     for routes in (before, after):
         assert "10.99.0.0/16 via 198.51.100.99" in routes
-        assert routes.count("unreachable 192.0.2.53") == 1
 
 
 def test_services_have_a_route_without_a_default_one(inside: Inside) -> None:

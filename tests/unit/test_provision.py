@@ -62,13 +62,3 @@ def test_containerd_leaves_cgroups_to_systemd_and_oom_scores_alone() -> None:
     config = (PROVISION / "files/etc/containerd/config.toml").read_text()
     for line in ("version = 3", "restrict_oom_score_adj = true", "SystemdCgroup = true", 'bin_dirs = ["/opt/cni/bin"]'):
         assert re.search(rf"^\s*{re.escape(line)}$", config, re.MULTILINE), line
-
-
-def test_the_resolver_for_pods_is_the_address_with_the_unreachable_route() -> None:
-    resolver = re.findall(
-        r"^nameserver (\S+)$", (PROVISION / "files/etc/metallab/resolv.conf").read_text(), re.MULTILINE
-    )
-    routed = re.findall(
-        r"^nowhere=(\S+)$", (PROVISION / "files/usr/local/lib/metallab/podnet").read_text(), re.MULTILINE
-    )
-    assert resolver == routed == ["192.0.2.53"]

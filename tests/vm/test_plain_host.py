@@ -78,11 +78,6 @@ def test_both_nodes_are_ready(report: Report) -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_containerd_started_once(report: Report, node: str) -> None:
-    assert good(report, f"containerd of {node}") == "0", "systemd lost patience with it, and started it again"
-
-
-@pytest.mark.parametrize("node", NODES)
 def test_the_kubelet_is_spared_nothing(report: Report, node: str) -> None:
     assert good(report, f"cgroup of {node}") == "cgroup2fs"
     assert "KubeletInUserNamespace" not in yaml.safe_load(good(report, f"kubelet of {node}")).get("featureGates", {})
