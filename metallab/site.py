@@ -40,7 +40,7 @@ class Site:
         choice, labdir = choose(lab), LabDir.of(lab)
         if choice.network is not None:
             lab = lab.model_copy(update={"network": choice.network})
-        pace.settle(_paces(labdir).values() or [1.0 if choice.accelerated else pace.EMULATED])
+        pace.settle(_paces(labdir).values() or [_expected(choice)])
         return cls(
             lab=lab,
             labdir=labdir,
@@ -94,6 +94,12 @@ def _paces(labdir: LabDir) -> dict[str, float]:
         return dict(json.loads(labdir.pace.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def _expected(choice: Choice) -> float:
+    """Return how slow machines will be that nobody has measured yet: as this host, or as what it emulates."""
+    here = max(1.0, pace.measure_here())
+    return here if choice.accelerated else here * pace.EMULATED
 
 
 def likely_provider(lab: Lab) -> str:

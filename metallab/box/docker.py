@@ -9,7 +9,7 @@ from metallab import errors
 from metallab.box.record import Box
 from metallab.errors import LabError
 from metallab.events import Step
-from metallab.run import capabilities
+from metallab.run import capabilities, pace
 from metallab.run.local import run
 from metallab.run.result import CommandFailed
 
@@ -38,7 +38,7 @@ def ensure_image(box: Box, environment: Mapping[str, str], step: Step) -> str:
     changes = (f'ENTRYPOINT ["{ENTRY}"]', f"LABEL metallab.box={box.key}")
     flags = [word for change in changes for word in ("--change", change)]
     try:
-        run(["docker", "import", *flags, box.root_tar, name], timeout=IMPORT_SECONDS, env=environment)
+        run(["docker", "import", *flags, box.root_tar, name], timeout=pace.scaled(IMPORT_SECONDS), env=environment)
     except CommandFailed as error:
         raise LabError(errors.BOX_BUILD_FAILED, "docker import failed", detail=error.result.tail) from error
     listed = run(

@@ -14,6 +14,7 @@ from typing import Any
 
 from metallab.config import Lab, Machine
 from metallab.machines.labdir import USER, LabDir
+from metallab.run import pace
 from metallab.run.ssh import SshRunner
 
 BOOT_SECONDS = 300
@@ -129,7 +130,9 @@ def resolve(
         lab=lab.name,
         provider=provider,
         accelerated=accelerated,
-        boot_timeout=BOOT_SECONDS if accelerated else EMULATED_BOOT_SECONDS,
+        boot_timeout=min(EMULATED_BOOT_SECONDS, int(pace.scaled(BOOT_SECONDS)))
+        if accelerated
+        else EMULATED_BOOT_SECONDS,
         user=USER,
         key=str(labdir.login_key),
         environment=environment,

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from metallab.run.result import Runner
+from metallab.run import local
+from metallab.run.result import Result, Runner
 
 COUNT = 100_000
 WORK = f"""\
@@ -52,5 +53,14 @@ def settle(slowness: Iterable[float]) -> float:
 
 def measure(runner: Runner) -> float:
     """Return how many times as long as an ordinary machine this one takes. About 0.1 s there, 2 s under emulation."""
-    result = runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS)
+    return _slowness(runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS))
+
+
+def measure_here() -> float:
+    """Return the same of this host, whose processor the machines have, or which emulates theirs."""
+    # Not the user's PATH: the work needs a shell and a clock, wherever else his programs are.
+    return _slowness(local.run(["/bin/sh", "-c", WORK], timeout=WORK_SECONDS, env={"PATH": "/usr/bin:/bin"}))
+
+
+def _slowness(result: Result) -> float:
     return round(int(result.stdout) / 1e6 / ORDINARY_SECONDS, 2)
