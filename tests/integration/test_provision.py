@@ -32,6 +32,7 @@ INSIDE = """\
 set -eu
 mount --bind "$2" "$1/mnt"
 mount -t proc proc "$1/proc"
+mkdir -p "$1/etc/metallab"
 mount -t tmpfs tmpfs "$1/etc/metallab"
 ip link set lo up
 ip link add lab0 type veth peer name far0

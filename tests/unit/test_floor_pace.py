@@ -14,7 +14,6 @@ from metallab.run import local, pace
 from metallab.run.result import Argv, CommandFailed, OnLine, Result
 from metallab.run.wait import NotYet, WaitTimedOut, until
 
-
 MEASURE_HERE = pace.measure_here
 """The real one: tests are otherwise told that this host is an ordinary one."""
 
