@@ -137,7 +137,7 @@ def test_a_snapshot_is_kept_and_put_back(user: User) -> None:
 def test_a_worker_that_lost_its_power_comes_back(user: User) -> None:
     virsh("destroy", f"metallab-{NAME}_worker")
     seen = user.json("lab.status", expect=1)
-    assert seen["broken"].startswith("machine worker: shutoff")
+    assert seen["broken"].startswith("machine worker: poweroff")
     with stopwatch("lab.up after a power-off of the worker"):
         user.inv("lab.up", timeout=UP_SECONDS)
     with stopwatch("verify after that"):
