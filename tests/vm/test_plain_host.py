@@ -7,6 +7,7 @@ instruction is emulated, and the whole takes about half an hour.
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 
 from metallab import box as boxes
 from metallab import bundle as bundles
+from metallab.host import kvm
 from metallab.run import capabilities
 from tests.conftest import TOO_LATE, need_ci_minutes
 from tests.vm import plain_host
@@ -23,10 +25,12 @@ from tests.vm.conftest import stopwatch
 from tests.vm.plain_host import Record
 
 pytestmark = [
-    pytest.mark.timeout(3000),
+    pytest.mark.timeout(5400),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the disk is made for PCs with a BIOS"),
 ]
-HOST_SECONDS = 35 * 60
+MINUTES = 80
+"""By plain emulation on two cores. It was seen as far as the join of the worker after 45 minutes on a busy machine."""
+HOST_SECONDS = (MINUTES - 5) * 60
 NODES = ("cp", "worker")
 Report = Mapping[str, Record]
 
@@ -34,7 +38,9 @@ Report = Mapping[str, Record]
 @pytest.fixture(scope="module")
 def report(built: None, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """What the host reported; the story is told in debian/inside.py."""
-    need_ci_minutes(40)
+    need_ci_minutes(MINUTES)
+    if not kvm.probe().works and "METALLAB_SLOW_TESTS" not in os.environ:
+        pytest.skip(f"NOT RUN: without KVM it may take {MINUTES} minutes; METALLAB_SLOW_TESTS=1 runs it all the same")
     bundle = bundles.require()
     with stopwatch("the host's disk"):
         image = plain_host.have_disk(bundle, boxes.require(bundle))
