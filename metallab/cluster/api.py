@@ -31,11 +31,12 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 20.0
 """More than the 10 s the API server itself gives a webhook, so that its answer is seen."""
 BUSY_SECONDS = 15.0
-"""How long "busy" (429, 503) is waited out: the API server says so while its storage starts."""
+"""How long "busy" (429, 503, 504) is waited out: the API server says so while its storage starts, or when it had no
+time for a request. What is sent here can be sent again: it is read, applied or deleted."""
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 NOT_FOUND = 404
-BUSY = (429, 503)
+BUSY = (429, 503, 504)
 
 
 class ApiUnreachable(LabError):

@@ -191,6 +191,7 @@ def _cluster(lab: Lab, versions: Versions, tuning: Tuning) -> dict[str, Any]:
         "leader-elect-retry-period": _seconds(tuning.retry),
     }
     checks = {f"etcd-{kind}check-timeout": _seconds(tuning.probe_seconds) for kind in ("health", "ready")}
+    checks["request-timeout"] = _seconds(tuning.request)
     # lab.yaml says which pods' network a node has (Lab.pod_network), so routes can be laid before a node exists.
     controllers = {"allocate-node-cidrs": "false", **leader}
     return {

@@ -20,8 +20,9 @@ class Tuning:
     ``kubeadm_minutes``: how long kubeadm waits for anything. ``etcd_heartbeat`` and ``etcd_election``: milliseconds
     (etcd's tuning guide: the election at least ten times the heartbeat). ``lease``, ``renew`` and ``retry``: seconds of
     the leader election of scheduler and controller-manager. ``wide_gossip``: MetalLB's speakers watch each other with
-    memberlist's settings for a wide network. ``probe_seconds``: how long a pod may take to answer a probe. ``collect``:
-    Go's GOGC of the API server, which then spends memory instead of a third of its processor time.
+    memberlist's settings for a wide network. ``probe_seconds``: how long a pod may take to answer a probe; ``request``:
+    the API server a request. ``collect``: Go's GOGC of the API server, which then spends memory instead of a third of
+    its processor time.
     """
 
     pace: float = 1.0
@@ -33,6 +34,7 @@ class Tuning:
     retry: int | None = None
     wide_gossip: bool = False
     probe_seconds: int | None = None
+    request: int | None = None
     collect: int | None = None
 
     @property
@@ -67,5 +69,6 @@ def of(pace: float) -> Tuning:
         retry=10,
         wide_gossip=True,
         probe_seconds=20,
+        request=300,
         collect=300,
     )
