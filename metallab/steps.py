@@ -201,6 +201,7 @@ def prepare(lab: Lab, events: Events) -> Site:
         events.warn(warning)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         labdir.prepare(here.lab)
+        provider.fetch(here, bundle, box, events)
         if choice.sandbox is not None:
             with events.step("sandbox") as step:
                 sandbox.start(choice.sandbox, labdir.daemon_log, step)

@@ -62,6 +62,10 @@ class Provider(Protocol):
         """
         ...
 
+    def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
+        """Have what may come from outside: asked while this process is still in the host's own network."""
+        ...
+
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Have what machines are made from where the provider looks for it; done before, nothing happens."""
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from metallab.box import Box, disk, kit
 from metallab.bundle import Bundle
@@ -15,22 +14,27 @@ from metallab.site import Site
 
 @dataclass(frozen=True)
 class Wanted:
-    """The box's name, and its version as a Vagrantfile states it (None: the newest that is there)."""
+    """The box's name, and its version (None: the newest that is there)."""
 
     name: str
     version: str | None
+
+    @property
+    def constraint(self) -> str | None:
+        """Return the version as a Vagrantfile states it."""
+        return None if self.version is None else f"= {self.version}"
 
 
 def wanted(here: Site, box: Box) -> Wanted:
     """Return which box the lab's machines are made from."""
     other = here.lab.box
     if other is None:
-        return Wanted(disk.NAME, f"= {disk.version_of(box)}")
-    return Wanted(other.name, None if other.version is None else f"= {other.version}")
+        return Wanted(disk.NAME, disk.version_of(box))
+    return Wanted(other.name, other.version)
 
 
-def ensure(here: Site, bundle: Bundle, box: Box, provider: str, events: Events) -> Path | None:
-    """Have the box in Vagrant, and the kit for one that is not the lab's own; return the folder of the box.
+def ensure(here: Site, bundle: Bundle, box: Box, provider: str, events: Events) -> None:
+    """Have the box in Vagrant, and the kit for one that is not the lab's own.
 
     Raises LAB-BOX-001 when Vagrant cannot get it, LAB-BOX-002 when the lab's own was not built.
     """
@@ -39,11 +43,10 @@ def ensure(here: Site, bundle: Bundle, box: Box, provider: str, events: Events) 
         if other is None:
             packed = disk.require(box, provider)
             here.vagrant.add_box(disk.NAME, packed.version, provider, packed.catalogue, step)
-            return here.vagrant.box_folder(disk.NAME, packed.version, provider)
-        folder = here.vagrant.fetch_box(other.name, other.version, provider, step)
+            return
+        here.vagrant.fetch_box(other.name, other.version, provider, step)
     with events.step(f"kit for {other.suite}") as step:
         kit.ensure(bundle, other.suite, step)
-    return folder
 
 
 def provisioning(here: Site, bundle: Bundle, machine: Machine) -> dict[str, str]:

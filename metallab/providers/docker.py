@@ -42,6 +42,9 @@ class Docker:
             provider.check_inotify(here.lab)
         return ()
 
+    def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
+        """Need nothing from outside."""
+
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Import the image, and give each node its /var/lib/containerd."""
         with events.step("box in Docker") as step:

@@ -41,16 +41,21 @@ class Libvirt:
             capacity.check_memory(here.lab)
         return capacity.made_smaller(here.lab)
 
+    def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
+        """Give the box to Vagrant."""
+        boxes.ensure(here, bundle, box, self.name, events)
+
     def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
-        """Give the box to Vagrant and its disk to libvirt's pool, and have both networks running."""
-        folder = boxes.ensure(here, bundle, box, self.name, events)
+        """Give the box's disk to libvirt's pool, and have both networks running."""
+        chosen = boxes.wanted(here, box)
+        folder = here.vagrant.box_folder(chosen.name, chosen.version, self.name)
         environment = here.choice.environment
         with events.step("disks and networks") as step:
             libvirt.ensure_pool(environment)
             image = None if folder is None else folder / "box.img"
             # A box of several disks is left to vagrant-libvirt, which copies it when the first machine is made.
             if image is not None and image.exists():
-                self._place(here, boxes.wanted(here, box).name, image, environment, step)
+                self._place(here, chosen.name, image, environment, step)
             libvirt.ensure_network(_management(here), environment)
             libvirt.ensure_network(_network(here), environment)
 
@@ -72,7 +77,7 @@ class Libvirt:
             "libvirt__host_ip": str(here.lab.gateway),
         }
         chosen = boxes.wanted(here, box)
-        return Common(str(here.lab.network.netmask), chosen.name, chosen.version, options, first_key=True)
+        return Common(str(here.lab.network.netmask), chosen.name, chosen.constraint, options, first_key=True)
 
     def settings(self, here: Site, box: Box, machine: Machine) -> Settings:
         """Return how the virtual machine is made."""

@@ -55,9 +55,12 @@ class VirtualBox:
             capacity.check_memory(here.lab)
         return capacity.made_smaller(here.lab)
 
-    def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
-        """Give the box to Vagrant, and have the lab network's adapter."""
+    def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
+        """Give the box to Vagrant."""
         boxes.ensure(here, bundle, box, self.name, events)
+
+    def make_ready(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
+        """Have the lab network's adapter."""
         with events.step("host-only adapter") as step:
             step.result(f"{virtualbox.ensure_adapter(here.lab, step)}: {here.lab.network}")
 
@@ -65,7 +68,7 @@ class VirtualBox:
         """Return the box, and the lab network as a host-only network on the second card."""
         chosen = boxes.wanted(here, box)
         options = {"virtualbox__adapter": LAB_CARD}
-        return Common(str(here.lab.network.netmask), chosen.name, chosen.version, options, first_key=True)
+        return Common(str(here.lab.network.netmask), chosen.name, chosen.constraint, options, first_key=True)
 
     def settings(self, here: Site, box: Box, machine: Machine) -> Settings:
         """Return how the virtual machine is made; ``modify`` are words for ``VBoxManage modifyvm``."""
