@@ -193,8 +193,8 @@ def prepare(lab: Lab, events: Events) -> Site:
     is_new = not labdir.inventory.exists()
     if is_new:
         events.note(f"provider {choice.provider}: {choice.reason}")
-    if not choice.accelerated:
-        events.warn(SLOW.format(evidence=choice.evidence))
+        if not choice.accelerated:
+            events.warn(SLOW.format(evidence=choice.evidence))
     if choice.warning:
         events.warn(choice.warning)
     for warning in provider.check(here, is_new=is_new):
