@@ -16,9 +16,8 @@ from metallab.box import seed
 from metallab.box.build import provision_dir
 from metallab.host.daemons import LIBVIRT
 from metallab.host.sandbox import Sandbox
-from tests.conftest import need_ci_minutes
 from tests.e2e.conftest import REPO, User
-from tests.vm.conftest import stopwatch
+from tests.vm.conftest import need_speed, stopwatch
 
 pytestmark = pytest.mark.timeout(3600)
 NAME = "e2e-plain"
@@ -69,7 +68,7 @@ def make_box(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User]:
     """Somebody with a Vagrant of his own, into which he has added the box."""
-    need_ci_minutes(45)
+    need_speed(45)
     folder = tmp_path_factory.mktemp("plain")
     home = folder / "vagrant"
     try:

@@ -7,7 +7,6 @@ instruction is emulated, and the whole takes about half an hour.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +16,10 @@ import yaml
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab.host import kvm
 from metallab.run import capabilities
-from tests.conftest import TOO_LATE, need_ci_minutes
+from tests.conftest import TOO_LATE
 from tests.vm import plain_host
-from tests.vm.conftest import stopwatch
+from tests.vm.conftest import need_speed, stopwatch
 from tests.vm.plain_host import Record
 
 pytestmark = [
@@ -38,9 +36,7 @@ Report = Mapping[str, Record]
 @pytest.fixture(scope="module")
 def report(built: None, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """What the host reported; the story is told in debian/inside.py."""
-    need_ci_minutes(MINUTES)
-    if not kvm.probe().works and "METALLAB_SLOW_TESTS" not in os.environ:
-        pytest.skip(f"NOT RUN: without KVM it may take {MINUTES} minutes; METALLAB_SLOW_TESTS=1 runs it all the same")
+    need_speed(MINUTES)
     bundle = bundles.require()
     with stopwatch("the host's disk"):
         image = plain_host.have_disk(bundle, boxes.require(bundle))
