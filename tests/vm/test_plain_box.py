@@ -14,6 +14,7 @@ import pytest
 
 from metallab.box import seed
 from metallab.box.build import provision_dir
+from metallab.host import sandbox
 from metallab.host.daemons import LIBVIRT
 from metallab.host.sandbox import Sandbox
 from tests.e2e.conftest import REPO, User
@@ -85,6 +86,8 @@ def user(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User
         finally:
             destroy: list[str | Path] = [REPO / "inv", "lab.destroy", "--yes"]
             subprocess.run(destroy, env=someone.environment, check=False, capture_output=True, timeout=300)
+            # Whatever destroy could not do: nothing may be left here.
+            sandbox.stop(SANDBOX)
             subprocess.run(["rm", "-rf", str(SANDBOX.data)], check=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
