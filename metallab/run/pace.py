@@ -25,6 +25,8 @@ echo $((($(date +%s%N) - began) / 1000))
 ORDINARY_SECONDS = 0.1
 """What an ordinary machine needs for it; 0.05 to 0.09 s were measured on servers and laptops of 2018 to 2024."""
 WORK_SECONDS = 60.0
+DOUBTFUL = 2.0
+"""From here on a machine is measured once more: 3 was seen of a container whose neighbours were starting."""
 EMULATED = 12.0
 """Taken for a machine that is emulated and was not measured yet."""
 LIMITS = (1.0, 20.0)
@@ -53,7 +55,11 @@ def settle(slowness: Iterable[float]) -> float:
 
 def measure(runner: Runner) -> float:
     """Return how many times as long as an ordinary machine this one takes. About 0.1 s there, 2 s under emulation."""
-    return _slowness(runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS))
+    first = _slowness(runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS))
+    if first < DOUBTFUL:
+        return first
+    # A machine that is still busy starting is not a slow one: of two answers the better one is true.
+    return min(first, _slowness(runner.run(["sh", "-c", WORK], timeout=WORK_SECONDS)))
 
 
 def measure_here() -> float:
