@@ -32,6 +32,7 @@ DISK_MIB = 10240
 """What a machine sees; what is not used takes no space on the host."""
 DISK_SECONDS = 600
 CONVERT_SECONDS = 900
+UNPACK = """tar --directory "$1" --extract --numeric-owner --xattrs '--xattrs-include=*'"""
 KERNEL = ("linux-image-amd64", "initramfs-tools", "udev", "zstd", "e2fsprogs")
 
 
@@ -114,7 +115,9 @@ def kernel_argv(root_tar: Path, out: Path, provision: Path, *, mirror: str | Non
     return [
         *seed.APART,
         *("mmdebstrap", "--mode=root", "--variant=custom", f"--include={','.join(KERNEL)}"),
-        f"--setup-hook=tar-in {shlex.quote(str(root_tar))} /",
+        # Not mmdebstrap's tar-in: it feeds tar through a pipe, tar leaves at the end mark, and what pads the archive
+        # after that then meets a closed pipe, or not, by chance ("special hook failed with exit code 13").
+        f"--setup-hook={UNPACK} --file {shlex.quote(str(root_tar))}",
         f"--setup-hook=copy-in {shlex.quote(str(provision / 'disk'))} /",
         '--setup-hook=chroot "$1" env -i /disk/run before',
         '--customize-hook=chroot "$1" env -i /disk/run after',

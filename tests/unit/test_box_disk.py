@@ -181,7 +181,7 @@ def test_a_kernel_is_added_to_the_golden_root_and_nothing_else() -> None:
 def test_the_root_is_unpacked_before_and_the_scripts_are_gone_afterwards() -> None:
     hooks = [word.removeprefix("--") for word in argv_of() if "-hook=" in word]
     assert hooks == [
-        "setup-hook=tar-in '/my box/root.tar' /",
+        f"setup-hook={disk.UNPACK} --file '/my box/root.tar'",
         "setup-hook=copy-in '/my checkout/provision/disk' /",
         'setup-hook=chroot "$1" env -i /disk/run before',
         'customize-hook=chroot "$1" env -i /disk/run after',
