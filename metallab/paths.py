@@ -21,6 +21,12 @@ def state_dir() -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state")
 
 
+def reports_dir() -> Path:
+    """Return where reports are kept, by lab. They outlive the lab they are about."""
+    state = state_dir()
+    return state.with_name(f"{state.name}-reports")
+
+
 def lab_file() -> Path:
     """Return the lab file: the one the variable LAB_FILE names, else the ``lab.yaml`` of the checkout."""
     return Path(os.environ.get("LAB_FILE") or repo_root() / "lab.yaml")

@@ -79,6 +79,13 @@ def delete(cluster: Cluster, step: Step) -> None:
         step.skip("there was none")
 
 
+def is_there(cluster: Cluster) -> bool:
+    """Tell whether anything of the example is there, in whatever namespace."""
+    names = {SERVER, TCP, UDP}
+    found = [*cluster.list(workloads.APPS, "Deployment"), *cluster.list("v1", "Service")]
+    return any(item["metadata"]["name"] in names for item in found)
+
+
 def address(cluster: Cluster) -> Addresses:
     """Return the addresses the services have now. Raises LAB-MLB-003 when neither service is there."""
     services = [cluster.get("v1", "Service", name, NAMESPACE) for name in (TCP, UDP)]

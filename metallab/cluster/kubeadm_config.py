@@ -225,6 +225,9 @@ def _kubelet(lab: Lab, *, lacks_resources: bool) -> dict[str, Any]:
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
         "clusterDNS": [str(lab.dns_address)],
+        # A lab is powered off and on. What starts before the API server fails a few times, and would then wait up to
+        # five minutes (gate KubeletCrashLoopBackOffMax, on by default since 1.35).
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "10s"},
         # Without it a kubelet of 1.35 and later does not start on a cgroup v1 host.
         "failCgroupV1": False,
         "failSwapOn": False,

@@ -76,6 +76,14 @@ def install(
         step.skip("already installed")
 
 
+def is_there(cluster: Cluster) -> bool:
+    """Tell whether anything of MetalLB is installed, working or not."""
+    return any(
+        cluster.get(workloads.APPS, kind, name, NAMESPACE) is not None
+        for kind, name in (("Deployment", CONTROLLER), ("DaemonSet", SPEAKER))
+    )
+
+
 def prepare(objects: Sequence[Object], tuning: Tuning = ORDINARY) -> list[Object]:
     """Return the manifest's objects with the lab's changes; the given ones stay as they are."""
     prepared = copy.deepcopy(list(objects))

@@ -110,8 +110,11 @@ PACKAGES = (
     Package("iperf3", ("iperf3",), "the tests' own client and server", ("test",)),
     Package("arping", ("iputils-arping",), "the tests ask ARP in namespaces of their own", ("test",)),
     Package("nft", ("nftables",), "the tests drop packets in namespaces of their own", ("test",)),
+    Package("conntrack", ("conntrack",), "the tests look at flows in namespaces of their own", ("test",)),
     Package("sysctl", ("procps",), "the tests forward packets in namespaces of their own", ("test",)),
     Package("openssl", ("openssl",), "the tests' API server signs tokens with a key", ("test",)),
+    Package("chromium", ("chromium",), "the tests read a report's page as people do", ("test",)),
+    Package("chromedriver", ("chromium-driver",), "the tests drive chromium with it", ("test",)),
 )
 DAEMON_PACKAGES = (
     Package("dockerd", ("docker.io",), "no Docker daemon answers, so the lab runs its own", ("docker",)),

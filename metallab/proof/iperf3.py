@@ -18,8 +18,9 @@ from ipaddress import IPv4Address
 
 from metallab import errors
 from metallab.errors import LabError
+from metallab.proof import records
 from metallab.proof.reader import Node, loads
-from metallab.proof.records import Evidence
+from metallab.proof.records import Evidence, Flow
 from metallab.run.result import Argv, CommandTimedOut, Result, Runner
 from metallab.run.wait import NotYet, WaitTimedOut, until
 
@@ -33,27 +34,40 @@ CANNOT_CONNECT = "unable to connect to server"
 BUSY = "the server is busy running a test"
 BUSY_SECONDS = 20.0
 """How long a busy server is waited for: it serves one client at a time, and a vanished one for a while."""
+NOT_THERE = 127
+"""Exit status of sudo, timeout(1) and a shell for a program that does not exist."""
+INTERRUPTED = 124
+"""Exit status of timeout(1) that ended its command."""
+SILENCE = "no datagram came, although the TCP connection was made"
 _WHAT = "iperf3 -J"
 
 
-def client_argv(address: IPv4Address, *, udp: bool = False, seconds: int = 3) -> list[str]:
-    """Return the client's command line with output for people: interval lines as they come, a status that counts."""
-    argv = ["iperf3", "--forceflush", "-c", str(address), "-p", str(PORT), "-t", str(seconds)]
-    return [*argv, *(["-u"] if udp else []), "--connect-timeout", str(CONNECT_MILLISECONDS)]
+def client_argv(
+    address: IPv4Address, *, udp: bool = False, seconds: int = 3, port: int = PORT, rate: int | None = None
+) -> list[str]:
+    """Return the client's command line with output for people: interval lines as they come, a status that counts.
+
+    ``rate`` is what UDP offers, in bits a second; iperf3's own is 1,048,576.
+    """
+    argv = ["iperf3", "--forceflush", "-c", str(address), "-p", str(port), "-t", str(seconds)]
+    udp_words = ["-u", *(["-b", str(rate)] if rate is not None else [])] if udp else []
+    return [*argv, *udp_words, "--connect-timeout", str(CONNECT_MILLISECONDS)]
 
 
-def json_argv(address: IPv4Address, *, udp: bool = False, seconds: int = 3) -> list[str]:
+def json_argv(
+    address: IPv4Address, *, udp: bool = False, seconds: int = 3, port: int = PORT, rate: int | None = None
+) -> list[str]:
     """Return the client's command line with output for :func:`parse`."""
-    return ["iperf3", "-J", *client_argv(address, udp=udp, seconds=seconds)[2:]]
+    return ["iperf3", "-J", *client_argv(address, udp=udp, seconds=seconds, port=port, rate=rate)[2:]]
 
 
-def connect_argv(address: IPv4Address) -> list[str]:
+def connect_argv(address: IPv4Address, port: int = PORT) -> list[str]:
     """Return a command line that only tells whether the TCP control connection can be made.
 
     It speaks the whole protocol for 1 KiB: a bare connect leaves ``iperf3 -s`` waiting for a client that never speaks,
     and it then refuses the next one.
     """
-    argv = ["iperf3", "-c", str(address), "-p", str(PORT), "-n", "1K"]
+    argv = ["iperf3", "-c", str(address), "-p", str(port), "-n", "1K"]
     return [*argv, "--connect-timeout", str(CONNECT_MILLISECONDS)]
 
 
@@ -243,6 +257,8 @@ def measure(
     *,
     udp: bool,
     seconds: int,
+    port: int = PORT,
+    rate: int | None = None,
     on_wait: Callable[[str], None] | None = None,
     patience: float = BUSY_SECONDS,
 ) -> tuple[Outcome, Evidence]:
@@ -250,12 +266,12 @@ def measure(
 
     Raises LAB-PRF-002 when iperf3 itself cannot run, LAB-PRF-001 when its answer cannot be read.
     """
-    argv = json_argv(address, udp=udp, seconds=seconds)
+    argv = json_argv(address, udp=udp, seconds=seconds, port=port, rate=rate)
     seen: list[tuple[Outcome, Evidence]] = []
 
     def attempt() -> None:
         result = _run(client, argv, seconds + PATIENCE_SECONDS)
-        seen.append((parse(result.stdout), Evidence.of(result)))
+        seen.append((parse(result.stdout), Evidence.of(result, seconds)))
         outcome = seen[-1][0]
         if isinstance(outcome, Failed) and outcome.busy:
             raise NotYet(outcome.error)
@@ -266,14 +282,14 @@ def measure(
     return seen[-1]
 
 
-def connect(client: Runner, address: IPv4Address) -> tuple[str | None, Evidence]:
+def connect(client: Runner, address: IPv4Address, port: int = PORT) -> tuple[str | None, Evidence]:
     """Try the control connection once; return None when it works, else iperf3's own words.
 
     A probe that a change of the service's rules catches between its two connections gets no answer for its second one,
     and iperf3 3.12 has no time limit there: it is ended here, and what it saw is neither a yes nor a no. (Seen on a
     real lab: the speaker answers its own node's ARP request, so that node sends what no rule takes to itself.)
     """
-    argv = connect_argv(address)
+    argv = connect_argv(address, port)
     try:
         result = _run(client, argv, CONNECT_SECONDS)
     except CommandTimedOut as error:
@@ -281,10 +297,21 @@ def connect(client: Runner, address: IPv4Address) -> tuple[str | None, Evidence]
     return (None if result.ok else _words(result)), Evidence.of(result)
 
 
-def try_udp(client: Runner, address: IPv4Address, *, seconds: int) -> tuple[str | None, Evidence]:
-    """Run the UDP client as a person would; return None when it works, else iperf3's own words."""
-    result = _run(client, client_argv(address, udp=True, seconds=seconds), seconds + PATIENCE_SECONDS)
-    return (None if result.ok else _words(result)), Evidence.of(result)
+def try_udp(
+    client: Runner, address: IPv4Address, *, seconds: int, port: int = PORT, limit: int | None = None
+) -> tuple[str | None, Evidence]:
+    """Run the UDP client as a person would; return None when it works, else iperf3's own words.
+
+    With ``limit`` it is interrupted after so many seconds, as a person would do who sees that nothing comes; left
+    alone it waits 30 s for the first datagram (:data:`SILENCE` is then what is returned).
+    """
+    argv = client_argv(address, udp=True, seconds=seconds, port=port)
+    if limit is not None:
+        argv = ["timeout", "--signal=INT", str(limit), *argv]
+    result = _run(client, argv, seconds + PATIENCE_SECONDS, also=(INTERRUPTED,))
+    if result.rc == INTERRUPTED:
+        return f"{SILENCE} ({limit} s)", Evidence.of(result, limit or 0)
+    return (None if result.ok else _words(result)), Evidence.of(result, seconds if result.ok else 0)
 
 
 def stream(client: Runner, address: IPv4Address, *, udp: bool, seconds: int, on_line: Callable[[str], None]) -> None:
@@ -298,11 +325,30 @@ def stream(client: Runner, address: IPv4Address, *, udp: bool, seconds: int, on_
         raise LabError(errors.PROOF_PROBE_FAILED, f"iperf3 says: {_words(result)}", where=client.name)
 
 
-def _run(client: Runner, argv: Argv, timeout: float) -> Result:
+def flow(run: TcpRun | UdpRun, name: str) -> Flow:
+    """Return a finished test as the report keeps it."""
+    intervals = tuple(records.Interval(item.start, item.end, item.bits_per_second) for item in run.intervals)
+    target = f"{run.remote.address}:{run.remote.port}"
+    common = (name, "TCP" if isinstance(run, TcpRun) else "UDP", target, run.seconds, run.received_bits_per_second)
+    if isinstance(run, TcpRun):
+        return Flow(*common, intervals, retransmits=run.retransmits)
+    return Flow(
+        *common,
+        intervals,
+        offered_bits_per_second=run.offered_bits_per_second,
+        sent=run.sent,
+        lost=run.lost,
+        jitter_ms=run.jitter_ms,
+    )
+
+
+def _run(client: Runner, argv: Argv, timeout: float, also: tuple[int, ...] = ()) -> Result:
     result = client.run(argv, timeout=timeout, check=False)
     # 0 and 1 are iperf3's own; 126 and up is a shell or sudo saying that it could not even be started.
-    if result.rc not in (0, 1) or not (result.stdout or result.stderr):
+    if result.rc not in (0, 1, *also) or not (result.stdout or result.stderr):
         what = f"iperf3 ended with status {result.rc}"
+        if result.rc == NOT_THERE:
+            what = f"iperf3 is not installed on {client.name}"
         raise LabError(errors.PROOF_PROBE_FAILED, what, where=client.name, detail=result.tail)
     return result
 

@@ -1,4 +1,4 @@
-"""What a machine can see of the lab network: who answers ARP for an address, and its own interfaces.
+"""What a machine can see: who answers ARP or a datagram, kube-proxy's rules, conntrack's flows, its own interfaces.
 
 A probe is an argument list, a run over a :class:`~metallab.run.result.Runner` as root, and a pure parser.
 """
@@ -6,7 +6,7 @@ A probe is an argument list, a run over a :class:`~metallab.run.result.Runner` a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 
 from metallab import errors
@@ -15,11 +15,22 @@ from metallab.proof.reader import Node, loads
 from metallab.proof.records import Evidence
 from metallab.run.result import Runner
 
-ARP_PROBES = 3
-ARP_SECONDS = 4
+ARP_PROBES = 2
+"""A second apart. Two machines that both claim an address answer the first already."""
+ARP_SECONDS = 3
 RUN_SECONDS = 15.0
 NO_ANSWER = 1
 """arping's exit status when fewer, or more, answers came than it asked for: two machines answering end so, too."""
+
+NO_ELEMENT = "Could not process rule: No such file or directory"
+"""nft's words for a table that is there and an element that is not (nft 1.0.6)."""
+ECHO_SECONDS = 2
+SAY = r"""
+exec 3<>"/dev/udp/$1/$2" || exit 2
+printf %s "$3" >&3
+timeout "$4" dd bs=1500 count=1 status=none <&3
+"""
+"""bash: send one datagram and print the one that comes back. Every run has a source port of its own."""
 
 _REPLY = re.compile(r"(?:Unicast|Broadcast) reply from (\S+) \[([0-9A-Fa-f:]{17})\].*?\s([0-9.]+)ms$")
 _SENT = re.compile(r"^Sent (\d+) probes?\b", re.MULTILINE)
@@ -83,7 +94,80 @@ def arp(runner: Runner, interface: str, address: IPv4Address) -> tuple[ArpAnswer
     if result.rc not in (0, NO_ANSWER) or not result.stdout.startswith("ARPING"):
         what = f"arping ended with status {result.rc}"
         raise LabError(errors.PROOF_PROBE_FAILED, what, where=runner.name, detail=result.tail)
-    return parse_arping(result.stdout), Evidence.of(result)
+    answers = parse_arping(result.stdout)
+    # arping pauses a second between questions, and waits for the last answer when there was none.
+    return answers, Evidence.of(result, ARP_SECONDS if not answers.replies else answers.sent - 1)
+
+
+def say(runner: Runner, address: IPv4Address, port: int, words: str) -> tuple[str | None, Evidence]:
+    """Send a datagram from a fresh port and return what came back, None when nothing did within two seconds."""
+    argv = ["bash", "-c", SAY.strip(), "say", str(address), str(port), words, str(ECHO_SECONDS)]
+    result = runner.run(argv, timeout=RUN_SECONDS, check=False)
+    shown = f"printf %s {words!r} | (UDP {address}:{port})"
+    silent = result.rc != 0 or not result.stdout
+    evidence = replace(Evidence.of(result, ECHO_SECONDS if silent else 0.0), command=shown)
+    return (None if silent else result.stdout), evidence
+
+
+def programmed(runner: Runner, address: IPv4Address, protocol: str, port: int) -> tuple[bool, Evidence]:
+    """Tell whether kube-proxy (nftables mode) has a rule for a service's address on this node.
+
+    Raises LAB-PRF-002 when that cannot be told: a table that is not there, or another mode's, has not lost a rule.
+    """
+    element = f"{{ {address} . {protocol.lower()} . {port} }}"
+    argv = ["nft", "get", "element", "ip", "kube-proxy", "service-ips", element]
+    result = runner.run(argv, timeout=RUN_SECONDS, check=False)
+    if not result.ok and NO_ELEMENT not in result.stderr:
+        what = f"kube-proxy's rules cannot be read: nft ended with status {result.rc}"
+        raise LabError(errors.PROOF_PROBE_FAILED, what, where=runner.name, detail=result.tail)
+    return result.ok, Evidence.of(result)
+
+
+@dataclass(frozen=True)
+class KeptFlow:
+    """A flow that a node's conntrack remembers: where it came from and where its packets are sent now."""
+
+    protocol: str
+    state: str
+    source: str
+    source_port: int
+    port: int
+    endpoint: str
+
+    def __str__(self) -> str:
+        return f"{self.protocol} from {self.source}:{self.source_port} to {self.endpoint}"
+
+
+def parse_conntrack(text: str) -> tuple[KeptFlow, ...]:
+    """Read what ``conntrack -L`` prints. Raises LAB-PRF-001 for a line that is none of its own."""
+    flows = []
+    for line in text.splitlines():
+        words = line.split()
+        pairs = [word.partition("=")[::2] for word in words if "=" in word]
+        ways = {name: [value for key, value in pairs if key == name] for name in ("src", "dst", "sport", "dport")}
+        try:
+            protocol = {"tcp": "TCP", "udp": "UDP"}[words[0]]
+            state = words[3] if protocol == "TCP" else ""
+            # There and back: the second of each is what the other end answers with.
+            (source, endpoint), (source_port, _), (port, _) = ways["src"], ways["sport"], ways["dport"]
+            flows.append(KeptFlow(protocol, state, source, int(source_port), int(port), endpoint))
+        except (KeyError, IndexError, ValueError) as error:
+            raise LabError(errors.PROOF_UNREADABLE, f"conntrack: not understood: {line}") from error
+    return tuple(flows)
+
+
+def kept_flows(runner: Runner, address: IPv4Address, port: int) -> tuple[tuple[KeptFlow, ...], Evidence]:
+    """Return the flows to an address and port that a node keeps alive: UDP ones, and TCP connections that stand."""
+    found, kept = [], []
+    for protocol in ("tcp", "udp"):
+        argv = ["conntrack", "-L", "-p", protocol, "-d", str(address), "--dport", str(port)]
+        result = runner.run(argv, timeout=RUN_SECONDS)
+        flows = parse_conntrack(result.stdout)
+        found += [flow for flow in flows if flow.state in ("", "ESTABLISHED")]
+        kept.append(Evidence.of(result))
+    tcp, udp = kept
+    both = replace(udp, command=f"{tcp.command}; {udp.command}", stdout=tcp.stdout + udp.stdout)
+    return tuple(found), replace(both, stderr="", seconds=round(tcp.seconds + udp.seconds, 3))
 
 
 def parse_ip_addr(text: str) -> tuple[Nic, ...]:

@@ -1,18 +1,13 @@
-"""What a proof is made of: evidence, checks and the report, as frozen records that survive JSON and back."""
+"""What a proof is made of: evidence, flows, checks and the report, as frozen records; :mod:`.document` makes JSON."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from metallab.errors import ExitCode
-from metallab.proof.reader import Node, loads
 from metallab.run.result import Result
-
-SCHEMA = "metallab.report/1"
-"""Changes when a reader of the old form could misread the new one."""
 
 
 class Verdict(enum.Enum):
@@ -25,7 +20,11 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Something that was asked, and the answer word for word. ``rc`` is None where there is no exit status."""
+    """Something that was asked, and the answer word for word. ``rc`` is None where there is no exit status.
+
+    ``seconds`` is what it took, ``least`` how many of them it had to take by its own words: the test time of iperf3,
+    the pauses between arping's questions, a wait for the cluster. The rest is the proof's own overhead.
+    """
 
     command: str
     where: str
@@ -33,135 +32,139 @@ class Evidence:
     stdout: str
     stderr: str
     seconds: float
+    least: float = 0.0
 
     @classmethod
-    def of(cls, result: Result) -> Evidence:
+    def of(cls, result: Result, least: float = 0.0) -> Evidence:
         """Keep what a command said."""
-        return cls(result.command, result.where, result.rc, result.stdout, result.stderr, result.seconds)
+        took = round(result.seconds, 3)
+        return cls(result.command, result.where, result.rc, result.stdout, result.stderr, took, min(least, took))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What a client sent in one stretch of a run: seconds from its start, and bits a second."""
+
+    start: float
+    end: float
+    bits_per_second: float
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Traffic that was measured. Rates are bits a second; what only UDP or only TCP has is None for the other.
+
+    ``received`` is what the server says it got; the intervals are the client's.
+    """
+
+    name: str
+    protocol: str
+    target: str
+    seconds: float
+    received_bits_per_second: float
+    intervals: tuple[Interval, ...] = ()
+    retransmits: int | None = None
+    offered_bits_per_second: float | None = None
+    sent: int | None = None
+    lost: int | None = None
+    jitter_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim and its verdict. ``reason`` says why a check was not run; ``seen`` is short, the evidence is not."""
+    """One claim and its verdict. ``reason`` says why a check was not run; ``seen`` is short, the evidence is not.
+
+    ``act`` is the part of the story it belongs to. A ``warning`` stands beside a pass: the claim holds, and yet
+    somebody should know.
+    """
 
     id: str
     claim: str
     verdict: Verdict
+    act: str = ""
     expected: str = ""
     seen: str = ""
     reason: str = ""
+    warning: str = ""
     seconds: float = 0.0
     evidence: tuple[Evidence, ...] = ()
+    flows: tuple[Flow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A machine in the picture of the network. ``mac`` is empty when nobody asked for it.
+
+    ``announces``: it answered ARP for the shared address; ``elected``: MetalLB's election has to choose it; ``serves``:
+    the iperf3 server runs on it.
+    """
+
+    name: str
+    role: str
+    address: str
+    mac: str = ""
+    announces: bool = False
+    elected: bool = False
+    serves: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The lab network as this run found it, for the drawing."""
+
+    network: str
+    pool: str
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole proof. ``started`` is UTC in ISO 8601; ``seconds`` is how long it took."""
+    """A whole proof. ``started`` is UTC in ISO 8601; ``seconds`` is how long it took.
+
+    ``required`` are the ids whose check must have run: a proof without them proves nothing. ``not_tested`` says in
+    plain words what this run says nothing about.
+    """
 
     lab: str
     address: str
     started: str
     seconds: float
+    provider: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    picture: Picture = Picture("", "")
     checks: tuple[Check, ...] = ()
+    required: tuple[str, ...] = ()
+    not_tested: tuple[str, ...] = ()
 
     def count(self, verdict: Verdict) -> int:
         """Return how many checks ended so."""
         return sum(check.verdict is verdict for check in self.checks)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what passed and yet should be known, and what was not run though nothing required it."""
+        told = [f"{check.id}: {check.warning}" for check in self.checks if check.warning]
+        left_out = [check for check in self.checks if check.verdict is Verdict.NOT_RUN]
+        return (
+            *told,
+            *(f"{check.id} was not run {check.reason}" for check in left_out if check.id not in self.required),
+        )
+
+    @property
+    def missing(self) -> tuple[Check, ...]:
+        """Return the required checks that were not run."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.NOT_RUN and check.id in self.required)
+
+    @property
+    def least(self) -> float:
+        """Return the seconds that its runs and waits had to take by their own words."""
+        return round(sum(item.least for check in self.checks for item in check.evidence), 3)
+
+    @property
     def exit_code(self) -> ExitCode:
-        """Return 0 only when every check passed, 2 when none could be tested, else 1.
-
-        A check that was not run leaves its claim unproven, so beside passed ones it counts like a failed one.
-        """
-        tested = self.count(Verdict.PASS) + self.count(Verdict.FAIL)
-        if tested == 0:
+        """Return 0 to 3: all passed; one failed or a required one was not run; nothing could be tested; warnings."""
+        if self.count(Verdict.PASS) + self.count(Verdict.FAIL) == 0:
             return ExitCode.NOTHING_TESTED
-        if self.count(Verdict.PASS) == len(self.checks):
-            return ExitCode.OK
-        return ExitCode.CHECK_FAILED
-
-
-def to_dict(report: Report) -> dict[str, Any]:
-    """Return a report as plain values for JSON; :func:`from_json` is the way back."""
-    return {
-        "schema": SCHEMA,
-        "lab": report.lab,
-        "address": report.address,
-        "started": report.started,
-        "seconds": report.seconds,
-        "versions": dict(report.versions),
-        "exit_code": int(report.exit_code),
-        "checks": [_check_to_dict(check) for check in report.checks],
-    }
-
-
-def _check_to_dict(check: Check) -> dict[str, Any]:
-    return {
-        "id": check.id,
-        "claim": check.claim,
-        "verdict": check.verdict.value,
-        "expected": check.expected,
-        "seen": check.seen,
-        "reason": check.reason,
-        "seconds": check.seconds,
-        "evidence": [
-            {
-                "command": item.command,
-                "where": item.where,
-                "rc": item.rc,
-                "stdout": item.stdout,
-                "stderr": item.stderr,
-                "seconds": item.seconds,
-            }
-            for item in check.evidence
-        ],
-    }
-
-
-def from_json(text: str) -> Report:
-    """Read a report back. Raises LAB-PRF-001 naming the path of what is missing or odd."""
-    root = loads(text, "report")
-    if root["schema"].text() != SCHEMA:
-        root["schema"].refuse(f"should be {SCHEMA}")
-    versions = root["versions"]
-    if not isinstance(versions.value, dict):
-        versions.refuse("should be an object")
-    return Report(
-        lab=root["lab"].text(),
-        address=root["address"].text(),
-        started=root["started"].text(),
-        seconds=root["seconds"].number(),
-        versions={name: versions[name].text() for name in versions.value},
-        checks=tuple(_check_from(node) for node in root["checks"].items()),
-    )
-
-
-def _check_from(node: Node) -> Check:
-    verdicts = {verdict.value: verdict for verdict in Verdict}
-    word = node["verdict"].text()
-    if word not in verdicts:
-        node["verdict"].refuse(f"should be one of {', '.join(verdicts)}")
-    return Check(
-        id=node["id"].text(),
-        claim=node["claim"].text(),
-        verdict=verdicts[word],
-        expected=node["expected"].text(),
-        seen=node["seen"].text(),
-        reason=node["reason"].text(),
-        seconds=node["seconds"].number(),
-        evidence=tuple(_evidence_from(item) for item in node["evidence"].items()),
-    )
-
-
-def _evidence_from(node: Node) -> Evidence:
-    rc = node["rc"]
-    return Evidence(
-        command=node["command"].text(),
-        where=node["where"].text(),
-        rc=None if rc.value is None else rc.integer(minimum=None),
-        stdout=node["stdout"].text(),
-        stderr=node["stderr"].text(),
-        seconds=node["seconds"].number(),
-    )
+        if self.count(Verdict.FAIL) or self.missing:
+            return ExitCode.CHECK_FAILED
+        return ExitCode.WARNINGS if self.warnings else ExitCode.OK

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from metallab import console, steps
+from metallab import bundle as bundles
+from metallab import console, paths, steps
+from metallab.cluster.api import ApiUnreachable
+from metallab.errors import ExitCode
 from metallab.events import Events
-from metallab.proof import records, table
+from metallab.proof import acts, document, report, table
 from metallab.proof import verify as proof
 from metallab.proof.adapter import RealCluster
 from metallab.proof.records import Report
@@ -17,45 +23,125 @@ from metallab.site import Site, existing
 from metallab.tasks._task import Session, finish, task
 
 OUTPUTS = ("table", "json")
+WORST_FIRST = (ExitCode.CHECK_FAILED, ExitCode.NOTHING_TESTED, ExitCode.WARNINGS, ExitCode.OK)
+KEEP = 20
+"""So many reports are kept where no folder is named."""
 
 
-@task(help={"output": "table (default) or json", "seconds": "length of each iperf3 run (3)"})
-def verify(session: Session, output: str = "table", seconds: int = proof.SECONDS) -> None:
-    """Prove TCP and UDP on one address, and the failure without TCP. Example: ./inv verify --seconds 5."""
+@task(
+    help={
+        "output": "table (default) or json",
+        "seconds": "length of each iperf3 run (3)",
+        "only": "ask only these ids (with commas between), and what they need",
+        "require": "these ids must have been asked: not run counts as failed",
+        "repeat": "prove it so many times, each with a report of its own",
+        "report": "folder for report.json, report.xml (JUnit) and report.html",
+        "list": "list the ids and their claims, and prove nothing",
+    }
+)
+def verify(
+    session: Session,
+    output: str = "table",
+    seconds: int = proof.SECONDS,
+    only: str = "",
+    require: str = "",
+    repeat: int = 1,
+    report: str = "",
+    list: bool = False,  # noqa: A002 - the flag's name
+) -> None:
+    """Prove TCP and UDP on one address, and that neither works for the other. Example: ./inv verify --only no-tcp."""
+    if list:
+        console.table("", ("id", "claim", "act"), table.contents())
+        return
     if output not in OUTPUTS:
         raise Exit(f"--output should be one of: {', '.join(OUTPUTS)}", code=2)
     require_seconds(seconds)
+    if repeat < 1:
+        raise Exit("--repeat should be 1 or more", code=2)
+    chosen, required = _ids("only", only), _ids("require", require)
     site = existing(session.lab)
-    steps.install_metallb(site, session.events)
-    steps.deploy_example(site, session.events)
-    prove(site, session.events, output=output, seconds=seconds)
+    try:
+        steps.complete(site, session.events)
+    except ApiUnreachable as error:
+        session.events.warn(error.what)
+    folder = Path(report) if report else None
+    prove(site, session.events, output=output, seconds=seconds, only=chosen, require=required, repeat=repeat, to=folder)
 
 
-def prove(site: Site, events: Events, *, output: str = "table", seconds: int = proof.SECONDS) -> None:
-    """Prove a lab that has everything deployed, show the report and end with its exit code."""
-    report = proof.verify(subject(site), events, seconds=seconds)
-    show(report, output)
-    finish(int(report.exit_code))
+def prove(
+    site: Site,
+    events: Events,
+    *,
+    output: str = "table",
+    seconds: int = proof.SECONDS,
+    only: Sequence[str] = (),
+    require: Sequence[str] = (),
+    repeat: int = 1,
+    to: Path | None = None,
+) -> None:
+    """Prove a lab that has everything deployed, write and show the reports, and end with the worst exit code."""
+    made: list[Report] = []
+    for number in range(1, repeat + 1):
+        if repeat > 1:
+            events.note(f"proof {number} of {repeat}")
+        found = proof.verify(subject(site), events, seconds=seconds, only=only, require=require)
+        made.append(found)
+        folder = _folder(site, found) if to is None else to if repeat == 1 else to / f"{number:02d}"
+        written = report.write(found, folder)
+        show(found, output if repeat == 1 else "table")
+        events.note(f"report: {written.html}")
+    if repeat > 1:
+        show_all(made, output)
+    finish(int(next(code for code in WORST_FIRST if any(each.exit_code is code for each in made))))
 
 
 def subject(site: Site) -> Subject:
     """Return what the proof needs of a lab."""
     lab = site.lab
     nodes = {node.name: site.runner(node) for node in lab.nodes}
-    return Subject(lab, site.runner(lab.client), nodes, RealCluster(lab, site.cluster))
+    bundle = bundles.require()
+    images = {name: bundle.image_ref(name) for name in ("agnhost", "iperf3")}
+    side = RealCluster(lab, site.cluster, images)
+    return Subject(lab, site.runner(lab.client), nodes, side, site.choice.provider)
 
 
-def show(report: Report, output: str = "table") -> None:
+def show(found: Report, output: str = "table") -> None:
     """Write a report to stdout: for people, or as one JSON document."""
     if output == "json":
-        console.line(json.dumps(records.to_dict(report), indent=2, ensure_ascii=False))
+        console.line(document.to_json(found))
         return
-    console.table(table.title(report), table.COLUMNS, table.rows(report), styles=table.STYLES)
-    for part in ("", *table.text(report)):
+    console.table(table.title(found), table.COLUMNS, table.rows(found), styles=table.STYLES)
+    for part in ("", *table.text(found)):
         console.line(part)
+
+
+def show_all(made: Sequence[Report], output: str) -> None:
+    """Write how often each check passed, or all reports as one JSON list."""
+    if output == "json":
+        console.line(json.dumps([document.to_dict(each) for each in made], indent=2, ensure_ascii=False))
+        return
+    console.table(f"{len(made)} proofs", ("check", "passed", "failed", "not run"), table.tally(made))
 
 
 def require_seconds(seconds: int) -> None:
     """Refuse a run that would send for ever: iperf3 takes 0 for that."""
     if seconds < 1:
         raise Exit("--seconds should be 1 or more", code=2)
+
+
+def _ids(flag: str, words: str) -> tuple[str, ...]:
+    """Read a list of ids; refuse one that is none."""
+    found = tuple(word for word in words.replace(",", " ").split() if word)
+    unknown = [word for word in found if word not in acts.ids()]
+    if unknown:
+        raise Exit(f"--{flag}: there is no check {', '.join(unknown)}; ./inv verify --list names them", code=2)
+    return found
+
+
+def _folder(site: Site, found: Report) -> Path:
+    """Return a new folder for a report, and let the oldest ones go. They outlive the lab."""
+    home = paths.reports_dir() / site.lab.name
+    home.mkdir(parents=True, exist_ok=True)
+    report.prune(home, KEEP - 1)
+    began = datetime.fromisoformat(found.started).astimezone(timezone.utc)
+    return home / f"{began:%Y%m%dT%H%M%SZ}"

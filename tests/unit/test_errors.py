@@ -77,7 +77,7 @@ def test_the_next_step_names_commands_there_are(entry: Entry) -> None:
         if file.stem in ("setup", "verify", "quality", "demo", "kubectl")
         else f"{inner.get(file.stem, file.stem)}.{name}"
         for file in tasks
-        for name in re.findall(r"^def (\w+)\(_?session", file.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in re.findall(r"^def (\w+)\(\s*_?session", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     for command in re.findall(r"\./inv ([a-z0-9]+(?:\.[a-z]+)*)", entry.fix):
         assert command in defined

@@ -19,12 +19,15 @@ from metallab.proof.iperf3 import (
     connect,
     connect_argv,
     failure_words,
+    flow,
     json_argv,
     measure,
     parse,
     stream,
+    try_udp,
 )
-from metallab.run.result import Argv, OnLine, Result
+from metallab.proof.records import Interval
+from metallab.run.result import Argv, CommandTimedOut, OnLine, Result
 
 DATA = Path(__file__).parent.parent / "data" / "proof"
 VIP = IPv4Address("192.168.96.70")
@@ -244,6 +247,24 @@ def test_the_command_lines() -> None:
     assert connect_argv(VIP) == ["iperf3", *tail, "-n", "1K", "--connect-timeout", "3000"]
 
 
+def test_the_command_lines_for_another_port_and_rate() -> None:
+    tail = ["-c", "192.168.96.70", "-p", "5301"]
+    rated = ["-t", "1", "-u", "-b", "10000000", "--connect-timeout", "3000"]
+    assert json_argv(VIP, udp=True, seconds=1, port=5301, rate=10_000_000) == ["iperf3", "-J", *tail, *rated]
+    assert client_argv(VIP, udp=True, seconds=1, port=5301, rate=10_000_000) == [
+        "iperf3",
+        "--forceflush",
+        *tail,
+        *rated,
+    ]
+    assert connect_argv(VIP, 5301) == ["iperf3", *tail, "-n", "1K", "--connect-timeout", "3000"]
+
+
+def test_a_rate_is_udps_alone() -> None:
+    """For TCP it would be a limit."""
+    assert "-b" not in json_argv(VIP, udp=False, rate=10_000_000)
+
+
 class Replay:
     """A runner that answers with captured outputs, one after the other, and then the last again and again."""
 
@@ -252,6 +273,8 @@ class Replay:
     def __init__(self, *answers: tuple[int, str, str]) -> None:
         self.answers = list(answers)
         self.asked = 0
+        self.argv: list[str] = []
+        self.timeout = 0.0
 
     def run(
         self,
@@ -263,6 +286,7 @@ class Replay:
         on_line: OnLine | None = None,
     ) -> Result:
         self.asked += 1
+        self.argv, self.timeout = [str(word) for word in argv], timeout
         rc, stdout, stderr = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         for line in stdout.splitlines():
             if on_line is not None:
@@ -282,11 +306,112 @@ def test_only_a_busy_server_is_asked_again() -> None:
     assert runner.asked == 1
 
 
-def test_a_client_that_cannot_start_is_no_verdict() -> None:
+def test_a_server_that_stays_busy_is_the_result() -> None:
+    outcome, evidence = measure(Replay((0, captured("busy.json"), "")), VIP, udp=True, seconds=3, patience=0.0)
+    assert isinstance(outcome, Failed)
+    assert outcome.busy
+    assert evidence.stdout == captured("busy.json")
+
+
+def test_what_a_run_had_to_take_is_its_own_test_time() -> None:
+    _, evidence = measure(Replay((0, captured("udp.json"), "")), VIP, udp=True, seconds=3)
+    assert (evidence.seconds, evidence.least) == (0.43, 0.43)
+    _, evidence = measure(Replay((0, captured("udp.json"), "")), VIP, udp=True, seconds=300)
+    assert (evidence.seconds, evidence.least) == (3.4, 3.4)
+
+
+@pytest.mark.parametrize("rc", [2, 126, 137])
+def test_a_client_that_cannot_start_is_no_verdict(rc: int) -> None:
     with pytest.raises(LabError, match="LAB-PRF-002") as caught:
-        measure(Replay((127, "", "timeout: failed to run command 'iperf3': No such file")), VIP, udp=False, seconds=1)
-    assert "No such file" in caught.value.detail
-    assert caught.value.where == "client"
+        measure(Replay((rc, "", "timeout: failed to run command 'iperf3'")), VIP, udp=False, seconds=1)
+    assert (caught.value.what, caught.value.where) == (f"iperf3 ended with status {rc}", "client")
+    assert "failed to run" in caught.value.detail
+
+
+def test_a_client_without_iperf3_says_so() -> None:
+    missing = Replay((127, "", "timeout: failed to run command 'iperf3': No such file or directory"))
+    for ask in (
+        lambda: measure(missing, VIP, udp=False, seconds=1),
+        lambda: connect(missing, VIP),
+        lambda: try_udp(missing, VIP, seconds=1),
+        lambda: try_udp(missing, VIP, seconds=1, limit=5),
+    ):
+        with pytest.raises(LabError, match="LAB-PRF-002: iperf3 is not installed on client") as caught:
+            ask()
+        assert "No such file" in caught.value.detail
+
+
+def test_a_client_that_says_nothing_is_no_verdict() -> None:
+    with pytest.raises(LabError, match="LAB-PRF-002: iperf3 ended with status 1"):
+        try_udp(Replay((1, "", "")), VIP, seconds=1)
+
+
+def test_status_124_is_only_good_where_it_was_asked_for() -> None:
+    interrupted = Replay((124, captured("udp-interrupted.txt"), captured("udp-interrupted.stderr.txt")))
+    with pytest.raises(LabError, match="LAB-PRF-002: iperf3 ended with status 124"):
+        measure(interrupted, VIP, udp=True, seconds=1)
+
+
+# -- UDP as a person runs it
+
+
+def test_udp_that_works_has_no_words() -> None:
+    runner = Replay((0, captured("udp.txt"), ""))
+    words, evidence = try_udp(runner, VIP, seconds=1, port=5301)
+    assert (words, evidence.stdout) == (None, captured("udp.txt"))
+    assert runner.argv == client_argv(VIP, udp=True, seconds=1, port=5301)
+    assert runner.timeout == 41.0, "it may wait half a minute for a dead path"
+
+
+def test_udp_that_works_within_its_limit_has_no_words_either() -> None:
+    runner = Replay((0, captured("udp.txt"), ""))
+    assert try_udp(runner, VIP, seconds=1, limit=5)[0] is None
+    assert runner.argv[:4] == ["timeout", "--signal=INT", "5", "iperf3"]
+    assert runner.argv[3:] == client_argv(VIP, udp=True, seconds=1)
+
+
+def test_udp_that_is_interrupted_says_what_did_not_come() -> None:
+    runner = Replay((124, captured("udp-interrupted.txt"), captured("udp-interrupted.stderr.txt")))
+    words, evidence = try_udp(runner, VIP, seconds=100, limit=1)
+    assert words == "no datagram came, although the TCP connection was made (1 s)"
+    assert (evidence.rc, evidence.least) == (124, 1)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no-route", "unable to connect to server: No route to host"),
+        ("busy", "the server is busy running a test. try again later"),
+        ("udp-refused", "unable to read from stream socket: Connection refused"),
+    ],
+)
+def test_udp_that_fails_keeps_its_words_and_had_to_take_nothing(limit: int | None, name: str, words: str) -> None:
+    found, evidence = try_udp(Replay((1, "", captured(f"{name}.stderr.txt"))), VIP, seconds=1, limit=limit)
+    assert (found, evidence.least) == (words, 0.0)
+
+
+# -- flows
+
+
+def test_a_tcp_run_as_the_report_keeps_it() -> None:
+    run = parse(captured("tcp.json"))
+    assert isinstance(run, TcpRun)
+    kept = flow(run, "TCP through the address")
+    assert (kept.name, kept.protocol, kept.target) == ("TCP through the address", "TCP", "192.168.96.70:5201")
+    assert (kept.seconds, kept.retransmits) == (run.seconds, 1181)
+    assert kept.received_bits_per_second == run.received_bits_per_second
+    assert kept.intervals == tuple(Interval(each.start, each.end, each.bits_per_second) for each in run.intervals)
+    assert (kept.offered_bits_per_second, kept.sent, kept.lost, kept.jitter_ms) == (None, None, None, None)
+
+
+def test_a_udp_run_as_the_report_keeps_it() -> None:
+    run = parse(captured("udp-loss.json"))
+    assert isinstance(run, UdpRun)
+    kept = flow(run, "UDP")
+    assert (kept.protocol, kept.sent, kept.lost, kept.retransmits) == ("UDP", 272, 55, None)
+    assert (kept.offered_bits_per_second, kept.jitter_ms) == (run.offered_bits_per_second, run.jitter_ms)
+    assert len(kept.intervals) == 3
 
 
 def test_connecting_gives_no_words_and_not_connecting_gives_them() -> None:
@@ -294,6 +419,17 @@ def test_connecting_gives_no_words_and_not_connecting_gives_them() -> None:
     words, evidence = connect(Replay((1, "", captured("no-route.stderr.txt"))), VIP)
     assert words == "unable to connect to server: No route to host"
     assert evidence.stderr == captured("no-route.stderr.txt")
+
+
+def test_connecting_without_end_is_ended_and_its_command_kept() -> None:
+    class Endless(Replay):
+        def run(self, argv: Argv, **how: Any) -> Result:
+            raise CommandTimedOut([str(word) for word in argv], how["timeout"], self.name, "half a line")
+
+    words, evidence = connect(Endless(), VIP, 5301)
+    command = "iperf3 -c 192.168.96.70 -p 5301 -n 1K --connect-timeout 3000"
+    assert words == f"no end after 10 s: {command}"
+    assert (evidence.command, evidence.where, evidence.rc, evidence.stderr) == (command, "client", None, "half a line")
 
 
 def test_streaming_hands_on_every_line_and_raises_its_words() -> None:

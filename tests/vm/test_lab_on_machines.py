@@ -67,8 +67,7 @@ def virsh(*words: str) -> str:
 
 
 def proven(user: User) -> None:
-    report = user.json("verify", timeout=UP_SECONDS)
-    assert {check["verdict"] for check in report["checks"]} == {"pass"}
+    user.proof(UP_SECONDS)
 
 
 def test_up(user: User, before: Leftovers) -> None:
@@ -139,6 +138,26 @@ def test_a_worker_that_lost_its_power_comes_back(user: User) -> None:
     seen = user.json("lab.status", expect=1)
     assert seen["broken"].startswith("machine worker: poweroff")
     with stopwatch("lab.up after a power-off of the worker"):
+        user.inv("lab.up", timeout=UP_SECONDS)
+    with stopwatch("verify after that"):
+        proven(user)
+
+
+def test_a_control_plane_and_a_client_that_lost_their_power_come_back(user: User) -> None:
+    virsh("destroy", f"metallab-{NAME}_cp")
+    virsh("destroy", f"metallab-{NAME}_client")
+    seen = user.json("lab.status", expect=1)
+    assert seen["broken"].startswith("machine c")
+    with stopwatch("lab.up after a power-off of the control plane and the client"):
+        user.inv("lab.up", timeout=UP_SECONDS)
+    with stopwatch("verify after that"):
+        proven(user)
+
+
+def test_machines_that_were_halted_come_back(user: User) -> None:
+    with stopwatch("lab.halt"):
+        user.inv("lab.halt", timeout=UP_SECONDS)
+    with stopwatch("lab.up after lab.halt"):
         user.inv("lab.up", timeout=UP_SECONDS)
     with stopwatch("verify after that"):
         proven(user)

@@ -1,0 +1,52 @@
+"""The report of a proof for those who were not there: JSON for programs, JUnit XML for CI, one HTML page for people.
+
+The record is all they are made from, so a report kept as JSON can be drawn again at any time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from metallab.proof import document
+from metallab.proof.records import Report
+from metallab.proof.report import html, junit
+
+MODE = 0o644
+"""Whoever may read the folder may read the report: there is no secret in it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a report was written to."""
+
+    json: Path
+    junit: Path
+    html: Path
+
+
+def write(report: Report, folder: Path) -> Written:
+    """Write ``report.json``, ``report.xml`` and ``report.html`` into the folder, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = Written(folder / "report.json", folder / "report.xml", folder / "report.html")
+    # First what the other two can be made from again.
+    _put(written.json, document.to_json(report) + "\n")
+    _put(written.junit, junit.document(report))
+    _put(written.html, html.page(report))
+    return written
+
+
+def prune(home: Path, keep: int) -> None:
+    """Remove the oldest reports of a folder, so that ``keep`` are left; what is no report of ours stays."""
+    reports = sorted(folder for folder in home.iterdir() if (folder / "report.json").is_file())
+    for folder in reports[: max(0, len(reports) - keep)]:
+        shutil.rmtree(folder)
+
+
+def _put(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    # JSON writes a lone surrogate the same way; the other two have none.
+    draft.write_bytes(text.encode("utf-8", "backslashreplace"))
+    draft.chmod(MODE)
+    draft.replace(path)
