@@ -154,6 +154,17 @@ def events(cluster: Cluster, service: Object) -> list[str]:
     return [f"{event.get('reason')}: {event.get('message')}" for event in found]
 
 
+def why_no_address(cluster: Cluster, service: Object) -> list[str]:
+    """Return what is known of why a service has no address, the best reason last; empty when nothing is.
+
+    Without any pool MetalLB (v0.15.2) reports no event, it only logs "failed to handle service".
+    """
+    said = events(cluster, service)
+    if not said and not cluster.list(metallb_status.GROUP, "IPAddressPool", metallb_status.NAMESPACE):
+        return ["there is no address pool"]
+    return said
+
+
 # -- taken away and put back -------------------------------------------------------------------------------------
 
 

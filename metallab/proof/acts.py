@@ -70,8 +70,8 @@ EVERYTHING = Act(
     (
         Claim("nodes", "all nodes are Ready", standing.nodes),
         Claim("metallb", "MetalLB's controller and speakers run", standing.metallb, ("nodes",)),
-        Claim("server", "one iperf3 server is ready", standing.server, ("nodes",)),
         Claim("address", "both services share one address", standing.shared_address, ("nodes",)),
+        Claim("server", "one iperf3 server is ready", standing.server, ("nodes",)),
         Claim("flows", "no node keeps a flow to a server that is gone", standing.kept_flows, ("server",), core=False),
         Claim("tcp", "TCP arrives through it", traffic.tcp, ("server", "address")),
         Claim("udp", "UDP arrives through it", traffic.udp, ("server", "address")),

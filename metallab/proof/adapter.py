@@ -122,7 +122,7 @@ class RealCluster:
             address=IPv4Address(address) if address is not None else None,
             namespace=item["metadata"]["namespace"],
             # Asked only where they explain something.
-            events=tuple(experiment.events(self._cluster, item)) if address is None else (),
+            events=tuple(experiment.why_no_address(self._cluster, item)) if address is None else (),
         )
 
 

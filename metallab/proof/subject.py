@@ -43,7 +43,7 @@ class Part:
 class ServiceState:
     """A LoadBalancer service: its protocol, port, and the address it was given, if any.
 
-    ``events`` are what was reported about it: MetalLB says there why it gives no address.
+    ``events`` tell why it has none: what MetalLB reported about it, or that there is no pool.
     """
 
     name: str

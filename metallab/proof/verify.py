@@ -139,11 +139,10 @@ class _Play:
 
         It starts while iperf3 runs; not before, since nothing is brought into a lab that cannot be proven anyway.
         """
-        if claim.id != "address" or not self.holds("address") or not acts.BRINGS & set(self.chosen):
+        wanted = claim.id == "server" and acts.BRINGS & set(self.chosen)
+        if not wanted or not (self.holds("server") and self.holds("address")):
             return
-        node = self.past["server"].facts.get("node", "") if "server" in self.past else ""
-        if not node:
-            return
+        node = self.past["server"].facts["node"]
         try:
             with self._change("bring along an echo and a control server"):
                 self.subject.cluster.stage(node)

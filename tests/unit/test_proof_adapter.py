@@ -74,7 +74,8 @@ class Objects:
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[dict[str, Any]]:
-        assert api_version == ("apps/v1" if kind in ("Deployment", "DaemonSet") else "v1")
+        groups = {"Deployment": "apps/v1", "DaemonSet": "apps/v1", "IPAddressPool": "metallb.io/v1beta1"}
+        assert api_version == groups.get(kind, "v1")
         _, _, uid = fields.partition("involvedObject.uid=")
         return [
             item
@@ -94,7 +95,7 @@ def test_services_that_exist_with_their_addresses() -> None:
     found = side(service(UDP_SERVICE, "UDP"), service(TCP_SERVICE, "TCP", "192.168.96.70")).services()
     assert found == (
         ServiceState(TCP_SERVICE, "TCP", 5201, LAB.vip, "default"),
-        ServiceState(UDP_SERVICE, "UDP", 5201, None, "default"),
+        ServiceState(UDP_SERVICE, "UDP", 5201, None, "default", ("there is no address pool",)),
     )
     assert side(service(UDP_SERVICE, "UDP", "192.168.96.70")).services()[0].name == UDP_SERVICE
     assert side(service("other", "UDP", "192.168.96.70")).services() == ()

@@ -1048,7 +1048,7 @@ def test_a_client_that_does_not_answer_leaves_its_checks_not_run(subject: Subjec
     report = verify(subject, silent())
     assert check_of(report, "tcp").reason == "because no SSH to client: timed out on client (LAB-MACH-002)"
     passed = [name for name, verdict in verdicts(report).items() if verdict == "pass"]
-    of_the_cluster = ["nodes", "metallb", "server", "address", "flows", *refusals.EXPECTED, "as-found"]
+    of_the_cluster = ["nodes", "metallb", "address", "server", "flows", *refusals.EXPECTED, "as-found"]
     assert passed == of_the_cluster
     assert report.exit_code == ExitCode.CHECK_FAILED
 
@@ -1102,7 +1102,7 @@ def test_a_cluster_that_dies_in_the_middle_ends_the_proof_with_what_was_seen(
     ("only", "asked", "changes"),
     [
         (["nodes"], ["nodes"], []),
-        (["udp"], ["nodes", "server", "address", "udp"], []),
+        (["udp"], ["nodes", "address", "server", "udp"], []),
         (["as-found"], ["as-found"], []),
         (["port-clash"], ["nodes", "metallb", "address", "port-clash"], ["refused port-clash"]),
     ],
@@ -1150,7 +1150,7 @@ def test_what_is_required_is_asked_although_only_something_else_was_named(subjec
 def test_what_must_have_been_asked_is_what_the_lab_is_for(subject: Subject) -> None:
     core = [claim.id for _, claim in acts.known() if claim.core]
     assert verify(subject, silent()).required == (*core, "as-found")
-    assert verify(subject, silent(), only=["tcp"]).required == ("nodes", "server", "address", "tcp")
+    assert verify(subject, silent(), only=["tcp"]).required == ("nodes", "address", "server", "tcp")
 
 
 # -- the picture, the screen, words
