@@ -74,6 +74,7 @@ class Flow:
 class Check:
     """One claim and its verdict. ``reason`` says why a check was not run; ``seen`` is short, the evidence is not.
 
+    ``blocked_by`` are the ids of checks that would have had to pass before it: it is not run because of them alone.
     ``act`` is the part of the story it belongs to. A ``warning`` stands beside a pass: the claim holds, and yet
     somebody should know.
     """
@@ -89,6 +90,7 @@ class Check:
     seconds: float = 0.0
     evidence: tuple[Evidence, ...] = ()
     flows: tuple[Flow, ...] = ()
+    blocked_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,12 @@ class Report:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what passed and yet should be known, and what was not run though nothing required it."""
+        """Return what passed and yet should be known, and what was not run though nothing required it.
+
+        What only follows from another check is not told again.
+        """
         told = [f"{check.id}: {check.warning}" for check in self.checks if check.warning]
-        left_out = [check for check in self.checks if check.verdict is Verdict.NOT_RUN]
+        left_out = [check for check in self.checks if check.verdict is Verdict.NOT_RUN and not check.blocked_by]
         return (
             *told,
             *(f"{check.id} was not run {check.reason}" for check in left_out if check.id not in self.required),

@@ -206,7 +206,7 @@ class _Play:
         lacking = self._lacking(claim)
         if lacking:
             reason = f"because {_listed(lacking)} did not pass"
-            return Check(claim.id, claim.words, Verdict.NOT_RUN, act, reason=reason)
+            return Check(claim.id, claim.words, Verdict.NOT_RUN, act, reason=reason, blocked_by=tuple(lacking))
         if self.broken is not None and claim.id != acts.AS_FOUND:
             return _not_run(claim, act, self.broken, 0.0)
         if self.unstaged is not None and claim.id in acts.BRINGS:

@@ -209,9 +209,9 @@ def one(report: Report, name: str) -> Check:
     return next(item for item in report.checks if item.id == name)
 
 
-def not_run(item: Check, reason: str) -> Check:
+def not_run(item: Check, reason: str, *blocked_by: str) -> Check:
     """Return the check as one nobody could ask."""
-    return Check(item.id, item.claim, Verdict.NOT_RUN, item.act, reason=reason)
+    return Check(item.id, item.claim, Verdict.NOT_RUN, item.act, reason=reason, blocked_by=blocked_by)
 
 
 @functools.cache
@@ -246,7 +246,7 @@ def failing() -> Report:
     )
     report = changed(report, no_tcp=works, one_mac=two)
     for name in ("no-udp", "c-tcp", "c-echo", "again-udp"):
-        item = not_run(one(report, name), "because again-tcp did not pass")
+        item = not_run(one(report, name), "because again-tcp did not pass", "again-tcp")
         report = changed(report, **{name.replace("-", "_"): item})
     again = dataclasses.replace(
         one(report, "again-tcp"),

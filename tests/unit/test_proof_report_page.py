@@ -124,10 +124,8 @@ def test_every_way_to_end_has_a_headline() -> None:
 
 def test_what_failed_is_linked_at_the_top_and_its_evidence_is_open() -> None:
     top = text("failing").partition('id="network"')[0]
-    assert re.findall(r'href="#(check-[a-z-]+)"', top) == [
-        *("check-one-mac", "check-no-tcp", "check-again-tcp"),
-        *("check-no-udp", "check-c-tcp", "check-c-echo", "check-again-udp"),
-    ]
+    assert re.findall(r'href="#(check-[a-z-]+)"', top) == ["check-one-mac", "check-no-tcp", "check-again-tcp"]
+    assert "4 more, which need those above to pass first" in top
     assert text("failing").count("<details") > text("failing").count(" open>") == 3
     assert " open>" not in text("passing")
 

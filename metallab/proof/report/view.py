@@ -39,7 +39,10 @@ class Line:
 
 @dataclass(frozen=True)
 class View:
-    """A page: the headline, then its parts in the order of reading."""
+    """A page: the headline, then its parts in the order of reading.
+
+    ``first`` are the checks to look at first; ``followed`` is how many were not run only because of others.
+    """
 
     report: Report
     kind: str
@@ -48,6 +51,7 @@ class View:
     facts: tuple[tuple[str, str], ...]
     counts: tuple[tuple[str, str], ...]
     first: tuple[Check, ...]
+    followed: int
     warnings: tuple[str, ...]
     anchors: dict[int, str]
     drawings: tuple[Drawing, ...]
@@ -80,7 +84,8 @@ def view(report: Report) -> View:
         sentence=_sentence(report),
         facts=tuple(_facts(report)),
         counts=tuple(_counts(report)),
-        first=(*failed, *report.missing) if tested else (),
+        first=(*failed, *(check for check in report.missing if not check.blocked_by)) if tested else (),
+        followed=sum(bool(check.blocked_by) for check in report.checks),
         warnings=report.warnings if tested else (),
         anchors=_anchors(report),
         drawings=network.drawings(report.picture, report.address),
