@@ -80,9 +80,14 @@ class User:
         return json.loads(self.inv(*words, "-o", "json", expect=expect, timeout=timeout).stdout)
 
     def proof(self, timeout: float = UP_SECONDS) -> Any:
-        """Prove the lab and return the report. A warning is no failure: the host may be slow."""
+        """Prove the lab and return the report.
+
+        A warning is no failure: the host may be slow, and a small pool may have no address for a check beside the core.
+        """
         report = self.json("verify", expect=(0, 3), timeout=timeout)
-        assert {check["verdict"] for check in report["checks"]} == {"pass"}
+        not_passed = {check["id"]: check["verdict"] for check in report["checks"] if check["verdict"] != "pass"}
+        assert set(not_passed.values()) <= {"not-run"}
+        assert not not_passed.keys() & set(report["required"])
         return report
 
     def kubectl(self, *words: str) -> str:
