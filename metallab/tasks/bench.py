@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-from invoke.exceptions import Exit
-
 from metallab import bench as benches
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import console
+from metallab import console, errors
+from metallab.errors import LabError
 from metallab.tasks._task import Session, task
 
 
@@ -17,7 +16,7 @@ from metallab.tasks._task import Session, task
 def bench(session: Session, rounds: int = 3, output: str = "table") -> None:
     """Bring a lab of its own up and down beside the same by hand; print the ratio. Example: ./inv bench --rounds 5."""
     if rounds < 1:
-        raise Exit("--rounds should be 1 or more", code=2)
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, "--rounds should be 1 or more")
     bundle = bundles.require()
     boxes.require(bundle)
     found = benches.measure(bundle, session.events, rounds)

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from invoke.exceptions import Exit
-
 from metallab import bundle as bundles
-from metallab import console, paths, steps
+from metallab import console, errors, paths, steps
 from metallab.cluster.api import ApiUnreachable
-from metallab.errors import ExitCode
+from metallab.errors import ExitCode, LabError
 from metallab.events import Events
 from metallab.proof import acts, document, report, table
 from metallab.proof import verify as proof
@@ -54,10 +52,10 @@ def verify(
         console.table("", ("id", "claim", "act"), table.contents())
         return
     if output not in OUTPUTS:
-        raise Exit(f"--output should be one of: {', '.join(OUTPUTS)}", code=2)
+        raise _refusal(f"--output should be one of: {', '.join(OUTPUTS)}")
     require_seconds(seconds)
     if repeat < 1:
-        raise Exit("--repeat should be 1 or more", code=2)
+        raise _refusal("--repeat should be 1 or more")
     chosen, required = _ids("only", only), _ids("require", require)
     site = existing(session.lab)
     try:
@@ -124,18 +122,24 @@ def show_all(made: Sequence[Report], output: str) -> None:
 
 
 def require_seconds(seconds: int) -> None:
-    """Refuse a run that would send for ever: iperf3 takes 0 for that."""
+    """Refuse a run that would send for ever: iperf3 takes 0 for that. Raises LAB-HOST-010."""
     if seconds < 1:
-        raise Exit("--seconds should be 1 or more", code=2)
+        raise _refusal("--seconds should be 1 or more")
 
 
 def _ids(flag: str, words: str) -> tuple[str, ...]:
-    """Read a list of ids; refuse one that is none."""
+    """Read a list of ids. Raises LAB-HOST-010 for one that is none."""
     found = tuple(word for word in words.replace(",", " ").split() if word)
     unknown = [word for word in found if word not in acts.ids()]
     if unknown:
-        raise Exit(f"--{flag}: there is no check {', '.join(unknown)}; ./inv verify --list names them", code=2)
+        fix = "run: ./inv verify --list, which names them all"
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"--{flag}: there is no check {', '.join(unknown)}", fix=fix)
     return found
+
+
+def _refusal(what: str) -> LabError:
+    """Return the error of an option that makes no sense; 1 to 3 are the exit codes of a proof and of nothing else."""
+    return LabError(errors.HOST_CHOICE_UNKNOWN, what)
 
 
 def _folder(site: Site, found: Report) -> Path:

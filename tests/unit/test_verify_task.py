@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from invoke.exceptions import Exit
 
 from metallab import paths
-from metallab.errors import ExitCode
+from metallab.errors import ExitCode, LabError
 from metallab.proof import report
 from metallab.tasks import verify
 from tests.unit.report_samples import passing
@@ -23,10 +22,14 @@ def test_ids_stand_with_commas_between(words: str, ids: tuple[str, ...]) -> None
 
 
 def test_an_unknown_id_is_refused_with_the_way_to_the_known_ones() -> None:
-    with pytest.raises(Exit) as caught:
+    with pytest.raises(LabError, match="LAB-HOST-010: --require: there is no check tpc, nowhere") as caught:
         verify._ids("require", "tcp,tpc,nowhere")
-    assert str(caught.value.message) == "--require: there is no check tpc, nowhere; ./inv verify --list names them"
-    assert caught.value.code == 2
+    assert "./inv verify --list" in caught.value.fix
+
+
+def test_a_run_that_would_send_for_ever_is_refused() -> None:
+    with pytest.raises(LabError, match="LAB-HOST-010"):
+        verify.require_seconds(0)
 
 
 def test_of_several_proofs_the_worst_decides() -> None:
