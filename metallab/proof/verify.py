@@ -252,14 +252,14 @@ def _picture(subject: Subject, play: _Play) -> Picture:
     def fact(check: str, name: str) -> str:
         return play.past[check].facts.get(name, "") if check in play.past else ""
 
-    announcer, elected, server = fact("one-mac", "node"), fact("announcer", "elected"), fact("server", "node")
+    answering, elected, server = fact("one-mac", "answering"), fact("announcer", "elected"), fact("server", "node")
     places = tuple(
         Place(
             name=machine.name,
             role=machine.role,
             address=str(subject.lab.address(machine)),
             mac=fact("one-mac", f"mac of {machine.name}"),
-            announces=machine.name == announcer,
+            announces=machine.name in answering.split(),
             elected=machine.name == elected,
             serves=machine.name == server,
         )

@@ -309,3 +309,13 @@ def test_ids_that_come_twice_are_told_apart() -> None:
     made = view.view(Report("metallab", "192.168.96.70", "", 1.0, checks=twice))
     assert list(made.anchors.values()) == ["check-tcp", "check-tcp-at-1", "check-"]
     assert slug("B the TCP service deleted") == "b-the-tcp-service-deleted"
+
+
+def test_of_two_machines_that_answer_neither_is_the_way() -> None:
+    good = report_samples.passing()
+    places = [dataclasses.replace(place, announces=place.role == "worker") for place in good.picture.places]
+    both = dataclasses.replace(good, picture=dataclasses.replace(good.picture, places=tuple(places)))
+    words = Page(html.page(both)).text
+    assert "More than one machine answers ARP for 192.168.96.70." in words
+    assert "The heavy line is the way" not in words
+    assert "The heavy line is the way" in Page(html.page(good)).text

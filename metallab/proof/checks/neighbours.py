@@ -20,6 +20,7 @@ def one_mac(scene: Scene) -> Seen:
     named = [f"{mac} = {owners.get(mac, 'no node of this lab')}" for mac in answers.macs]
     holds = len(answers.macs) == 1 and answers.macs[0] in owners
     facts = {f"mac of {node}": mac for mac, node in owners.items()}
+    facts["answering"] = " ".join(owners[mac] for mac in answers.macs if mac in owners)
     if holds:
         facts |= {"mac": answers.macs[0], "node": owners[answers.macs[0]]}
     seen = "; ".join(named) or "nobody answers"

@@ -162,10 +162,11 @@ def _height(place: Place) -> float:
 
 
 def _way(boxes: Sequence[Box]) -> str:
-    """Return the way from the first client to the machine that answers, as the points of a line."""
+    """Return the way from the first client to the one machine that answers, as the points of a line."""
     client = next((box.stub for box in boxes if box.place.role == CLIENT), None)
-    answers = next((box.stub for box in boxes if box.place.announces), None)
-    if client is None or answers is None:
+    answers = [box.stub for box in boxes if box.place.announces]
+    if client is None or len(answers) != 1:
         return ""
-    points = (client[:2], client[2:], answers[2:], answers[:2])
+    (there,) = answers
+    points = (client[:2], client[2:], there[2:], there[:2])
     return " ".join(f"{x:g},{y:g}" for x, y in points)
