@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from metallab import bundle as bundles
-from metallab import console, errors, paths, steps
+from metallab import console, errors, lock, paths, steps
 from metallab.cluster.api import ApiUnreachable
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
@@ -82,7 +82,9 @@ def prove(
     for number in range(1, repeat + 1):
         if repeat > 1:
             events.note(f"proof {number} of {repeat}")
-        found = proof.verify(subject(site), events, seconds=seconds, only=only, require=require)
+        # A second proof would take what the first has taken away for left behind.
+        with lock.held(site.labdir.lock, f"the lab {site.lab.name}"):
+            found = proof.verify(subject(site), events, seconds=seconds, only=only, require=require)
         made.append(found)
         folder = _folder(site, found) if to is None else to if repeat == 1 else to / f"{number:02d}"
         written = report.write(found, folder)

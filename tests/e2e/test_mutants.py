@@ -6,6 +6,7 @@ Each is broken and mended around one run of ``verify``; at the end the lab has t
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import signal
 import time
@@ -236,6 +237,12 @@ def test_a_proof_that_was_killed_is_healed_by_the_next_one(lab: User) -> None:
     lab.interrupt("verify", at="without it iperf3 -u cannot connect", seconds=0, number=signal.SIGKILL)
     done = lab.inv("verify", expect=(0, 3))
     assert f"an earlier proof was interrupted: {TCP} put back" in done.stderr
+
+
+def test_two_commands_do_not_work_on_one_lab(lab: User) -> None:
+    with (lab.state / "metallab" / "e2e" / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert "LAB-HOST-007" in lab.inv("verify", expect=10).stderr
 
 
 def test_in_the_end_the_lab_is_proven(lab: User) -> None:
