@@ -82,7 +82,7 @@ EVERYTHING = Act(
 )
 QUALITY = Act(
     "Quality",
-    (Claim("direct", "TCP through it beside the direct way", traffic.direct, ("tcp",), core=False),),
+    (Claim("direct", "TCP through it keeps up with the direct way", traffic.direct, ("tcp",), core=False),),
 )
 SOURCE = Act(
     "Source addresses",
@@ -145,9 +145,9 @@ REFUSALS = Act(
     tuple(
         Claim(case, words, functools.partial(refusals.refused, case=case), ("metallb", "address"), core=False)
         for case, words in (
-            ("other-key", "the address under another sharing key"),
-            ("port-clash", "a port of the address that is taken"),
-            ("exhausted", "an address of a pool that has none left"),
+            ("other-key", "MetalLB refuses the address to another sharing key"),
+            ("port-clash", "MetalLB refuses a port of the address that is taken"),
+            ("exhausted", "MetalLB refuses an address of a pool that has none left"),
         )
     ),
 )
