@@ -110,5 +110,5 @@ def test_provisioning_it_again_changes_nothing(user: User) -> None:
 def test_nothing_was_downloaded(user: User) -> None:
     """The machine has no way out at all, and apt was shown nothing but the kit."""
     routes = user.inv("lab.ssh", "cp", "--", "ip", "-4", "route", "show", "default").stdout
-    lists = user.inv("lab.ssh", "cp", "--", "find", "/var/lib/apt/lists", "-name", "*_Packages").stdout
+    lists = user.inv("lab.ssh", "cp", "--", "sudo", "find", "/var/lib/apt/lists", "-name", "*_Packages").stdout
     assert (routes.strip(), lists.strip()) == ("", "")
