@@ -10,8 +10,9 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from metallab.cluster import example, manifests, metallb_status, workloads
-from metallab.cluster.api import Cluster, Object, WebhookNotReady
+from metallab import errors
+from metallab.cluster import example, manifests, metallb, metallb_status, workloads
+from metallab.cluster.api import Cluster, Object
 from metallab.config import Lab
 from metallab.run import wait
 from metallab.run.wait import NotYet, WaitTimedOut
@@ -121,7 +122,7 @@ def refused(lab: Lab, cluster: Cluster, case: str, words: Sequence[str]) -> list
             annotations = item["metadata"].get("annotations", {})
             if example.ADDRESS_ANNOTATION in annotations:
                 annotations[example.ADDRESS_ANNOTATION] = str(lab.vip)
-            _apply_when_validated(cluster, item)
+            metallb.apply_when_validated(cluster, item, timeout=WEBHOOK_SECONDS, entry=errors.CLUSTER_TIMEOUT)
         with contextlib.suppress(WaitTimedOut):
             return wait.until(answered, timeout=EVENT_SECONDS, what="MetalLB to refuse")
         return seen
@@ -129,18 +130,6 @@ def refused(lab: Lab, cluster: Cluster, case: str, words: Sequence[str]) -> list
         for item in reversed(items):
             metadata = item["metadata"]
             cluster.delete(item["apiVersion"], item["kind"], metadata["name"], metadata["namespace"])
-
-
-def _apply_when_validated(cluster: Cluster, item: Object) -> None:
-    """Apply an object of MetalLB's; its webhook may be without an endpoint for a moment."""
-
-    def check() -> None:
-        try:
-            cluster.apply(item)
-        except WebhookNotReady as error:
-            raise NotYet(error.reason) from error
-
-    wait.until(check, timeout=WEBHOOK_SECONDS, what=f"MetalLB's webhook to accept {item['kind']}", every=0.5)
 
 
 def events(cluster: Cluster, service: Object) -> list[str]:
@@ -219,14 +208,17 @@ def scale_back(cluster: Cluster) -> None:
     if kept is None:
         return
     _scale(cluster, int(kept))
+    _await_servers(cluster)
+    _keep(cluster, REPLICAS, None)
 
+
+def _await_servers(cluster: Cluster) -> None:
     def ready() -> None:
         deployment = cluster.get(workloads.APPS, "Deployment", example.SERVER, example.NAMESPACE)
         if deployment is not None and not workloads.rollout(deployment).settled:
             raise NotYet(f"{workloads.rollout(deployment)}{workloads.trouble(cluster, deployment)}")
 
     wait.until(ready, timeout=example.ROLLOUT_SECONDS, what=f"{example.SERVER} to be ready again")
-    _keep(cluster, REPLICAS, None)
 
 
 def heal(cluster: Cluster) -> list[str]:
@@ -239,8 +231,11 @@ def heal(cluster: Cluster) -> list[str]:
     if REPLICAS in kept:
         _scale(cluster, int(kept[REPLICAS]))
     for name in services:
-        put_back(cluster, name)
-    scale_back(cluster)
+        _await_address(cluster, name)
+        _keep(cluster, name, None)
+    if REPLICAS in kept:
+        _await_servers(cluster)
+        _keep(cluster, REPLICAS, None)
     healed = [f"{name} put back" for name in services]
     healed += [f"{example.SERVER} scaled back"] if REPLICAS in kept else []
     healed += [f"{what} removed" for what in strike(cluster)]

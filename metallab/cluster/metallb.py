@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from metallab import errors
@@ -30,6 +30,7 @@ from metallab.cluster.nic import lab_interfaces
 from metallab.cluster.ready import condition
 from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab
+from metallab.errors import Entry
 from metallab.events import Step
 from metallab.run import wait
 from metallab.run.result import Runner
@@ -67,7 +68,7 @@ def install(
     _deliver_certificate(cluster, step)
     _await(cluster, "Deployment", CONTROLLER, step)
     for item in pool:
-        changed |= _apply_when_validated(cluster, item, step)
+        changed |= apply_when_validated(cluster, item, on_wait=step.progress)
     _await(cluster, "DaemonSet", SPEAKER, step)
     _await_pool(cluster, step)
     if changed:
@@ -196,7 +197,14 @@ def _await(cluster: Cluster, kind: str, name: str, step: Step) -> None:
     workloads.wait_for_rollout(cluster, kind, NAMESPACE, name, timeout=ROLLOUT_SECONDS, step=step, entry=entry)
 
 
-def _apply_when_validated(cluster: Cluster, item: Object, step: Step) -> bool:
+def apply_when_validated(
+    cluster: Cluster,
+    item: Object,
+    *,
+    timeout: float = WEBHOOK_SECONDS,
+    entry: Entry = errors.METALLB_TIMEOUT,
+    on_wait: Callable[[str], None] | None = None,
+) -> bool:
     """Apply an object that MetalLB's webhook validates.
 
     Ready, the controller still has to give the API server its certificate, and the service an endpoint: for a second
@@ -210,9 +218,7 @@ def _apply_when_validated(cluster: Cluster, item: Object, step: Step) -> bool:
             raise NotYet(error.reason) from error
 
     what = f"MetalLB's webhook to accept {item['kind']} {item['metadata']['name']}"
-    return wait.until(
-        check, timeout=WEBHOOK_SECONDS, what=what, entry=errors.METALLB_TIMEOUT, every=0.5, on_wait=step.progress
-    )
+    return wait.until(check, timeout=timeout, what=what, entry=entry, every=0.5, on_wait=on_wait)
 
 
 def _await_pool(cluster: Cluster, step: Step) -> None:

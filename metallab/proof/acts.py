@@ -59,6 +59,13 @@ def _without(service: str) -> Change:
     )
 
 
+def _again(title: str, protocol: str) -> Act:
+    """Return the act in which the deleted service is back."""
+    name, check = protocol.lower(), functools.partial(traffic.again, protocol=protocol)
+    words = "with it both pass on the same address"
+    return Act(title, (Claim(f"again-{name}", words, check, WORKS, (f"no-{name}",)),))
+
+
 def _no_server(subject: Subject) -> None:
     # The echo shares the address and would keep it announced.
     subject.cluster.strike()
@@ -107,18 +114,7 @@ WITHOUT_TCP = Act(
     ),
     _without(TCP_SERVICE),
 )
-TCP_AGAIN = Act(
-    "A2 the TCP service back",
-    (
-        Claim(
-            "again-tcp",
-            "with it both pass on the same address",
-            functools.partial(traffic.again, protocol="TCP"),
-            WORKS,
-            ("no-tcp",),
-        ),
-    ),
-)
+TCP_AGAIN = _again("A2 the TCP service back", "TCP")
 WITHOUT_UDP = Act(
     "C the UDP service deleted",
     (
@@ -128,18 +124,7 @@ WITHOUT_UDP = Act(
     ),
     _without(UDP_SERVICE),
 )
-UDP_AGAIN = Act(
-    "A3 the UDP service back",
-    (
-        Claim(
-            "again-udp",
-            "with it both pass on the same address",
-            functools.partial(traffic.again, protocol="UDP"),
-            WORKS,
-            ("no-udp",),
-        ),
-    ),
-)
+UDP_AGAIN = _again("A3 the UDP service back", "UDP")
 REFUSALS = Act(
     "What MetalLB refuses",
     tuple(

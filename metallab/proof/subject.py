@@ -13,7 +13,7 @@ from metallab.run.result import Runner
 TCP_SERVICE = "iperf3-server-tcp"
 UDP_SERVICE = "iperf3-server-udp"
 # What the proof brings along for its own time; manifests/proof holds the objects.
-ECHO_SERVICE, ECHO_PORT = "metallab-proof-echo", 5202
+ECHO_PORT = 5202
 CONTROL_PORT = 5301
 SOURCE_SERVICES = {"Cluster": "metallab-proof-cluster", "Local": "metallab-proof-local"}
 """externalTrafficPolicy -> the service that has it."""

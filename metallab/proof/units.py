@@ -1,6 +1,8 @@
-"""Rates as people say them. Pure."""
+"""Rates and lists as people say them. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def rate(bits_per_second: float) -> str:
@@ -22,3 +24,9 @@ def significant(value: float) -> str:
     """Return a number with three digits that count, and never as a power of ten."""
     size = abs(value)
     return f"{value:.0f}" if size >= 99.95 else f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return words as a sentence names them: a, b and c."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last

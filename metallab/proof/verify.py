@@ -17,7 +17,8 @@ from metallab.proof import acts
 from metallab.proof.acts import Act, Change, Claim
 from metallab.proof.checks.scene import API, Scene, Seen, asked
 from metallab.proof.records import Check, Evidence, Picture, Place, Report, Verdict
-from metallab.proof.subject import Subject
+from metallab.proof.subject import Say, Subject
+from metallab.proof.units import listed
 
 SECONDS = 3
 """Length of an iperf3 run, unless the user wants another."""
@@ -81,6 +82,9 @@ class _Play:
 
     def holds(self, name: str) -> bool:
         return any(check.id == name and check.verdict is Verdict.PASS for check in self.checks)
+
+    def scene(self, say: Say) -> Scene:
+        return Scene(self.subject, self.past, self.seconds, say)
 
     # -- before and after
 
@@ -205,7 +209,7 @@ class _Play:
     def _ask(self, claim: Claim, act: str) -> Check:
         lacking = self._lacking(claim)
         if lacking:
-            reason = f"because {_listed(lacking)} did not pass"
+            reason = f"because {listed(lacking)} did not pass"
             return Check(claim.id, claim.words, Verdict.NOT_RUN, act, reason=reason, blocked_by=tuple(lacking))
         if self.broken is not None and claim.id != acts.AS_FOUND:
             return _not_run(claim, act, self.broken, 0.0)
@@ -214,7 +218,7 @@ class _Play:
         began = time.monotonic()
         with self.events.step(claim.words) as step:
             try:
-                seen = claim.check(Scene(self.subject, self.past, self.seconds, step.progress))
+                seen = claim.check(self.scene(step.progress))
             except LabError as error:
                 check = _not_run(claim, act, error, time.monotonic() - began)
                 step.fail(check.reason)
@@ -248,10 +252,7 @@ def _not_run(claim: Claim, act: str, error: LabError, seconds: float) -> Check:
 
 def _picture(subject: Subject, play: _Play) -> Picture:
     """Return the network as the checks saw it; what was not asked stays unmarked."""
-
-    def fact(check: str, name: str) -> str:
-        return play.past[check].facts.get(name, "") if check in play.past else ""
-
+    fact = play.scene(play.events.note).fact
     answering, elected, server = fact("one-mac", "answering"), fact("announcer", "elected"), fact("server", "node")
     places = tuple(
         Place(
@@ -271,12 +272,6 @@ def _picture(subject: Subject, play: _Play) -> Picture:
 def _left_out(chosen: Collection[str]) -> tuple[str, ...]:
     left_out = [name for name in acts.ids() if name not in chosen]
     return (f"Not asked for in this run: {', '.join(left_out)}.",) if left_out else ()
-
-
-def _listed(words: list[str]) -> str:
-    """Return words as a sentence names them: a, b and c."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _versions(subject: Subject) -> dict[str, str]:

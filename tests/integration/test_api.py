@@ -330,15 +330,14 @@ def test_a_webhook_that_cannot_be_called_is_told_from_a_refusal(installed: Clust
         assert "failed calling webhook" in caught.value.reason
 
 
-def test_the_webhook_is_waited_for_with_a_deadline(installed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metallb, "WEBHOOK_SECONDS", 1.0)
+def test_the_webhook_is_waited_for_with_a_deadline(installed: Cluster) -> None:
     seen: list[Event] = []
     pool, _ = metallb.pool_objects(Lab(), ["eth1"])
     with (
         pytest.raises(WaitTimedOut, match="webhook to accept IPAddressPool lab") as caught,
         Events(seen.append).step("pool") as step,
     ):
-        metallb._apply_when_validated(installed, pool, step)
+        metallb.apply_when_validated(installed, pool, timeout=1.0, on_wait=step.progress)
     assert caught.value.entry is errors.METALLB_TIMEOUT
     assert any(event.kind is Kind.PROGRESS and "failed calling webhook" in event.text for event in seen)
 
@@ -421,7 +420,7 @@ def test_pool_and_example_without_the_webhook(installed: Cluster) -> None:
     lab = Lab()
     with Events(lambda _event: None).step("pool") as step:
         for item in metallb.pool_objects(lab, ["eth1"]):
-            metallb._apply_when_validated(installed, item, step)
+            metallb.apply_when_validated(installed, item, on_wait=step.progress)
             assert not installed.apply(item)
     found = metallb.status(installed, lab)
     assert [(pool.name, pool.addresses, pool.assigned) for pool in found.pools] == [("lab", (lab.pool_range,), None)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from metallab.errors import LabError
-from metallab.proof import iperf3, probes
-from metallab.proof.checks.scene import Scene, Seen, rules
+from metallab.proof import iperf3
+from metallab.proof.checks.scene import Scene, Seen, kept_flows, rules
 from metallab.proof.checks.traffic import AGAIN_SECONDS, control
 from metallab.proof.iperf3 import CANNOT_CONNECT, SILENCE, Failed
 from metallab.proof.records import Evidence
@@ -35,7 +35,8 @@ def no_tcp(scene: Scene) -> Seen:
     kept: list[str] = []
     listing: tuple[Evidence, ...] = ()
     with contextlib.suppress(LabError):
-        kept, listing = _standing_connections(scene)
+        flows, listing = kept_flows(scene)
+        kept = [f"{flow} on {name}" for name, flow in flows if flow.protocol == "TCP"]
     named = f" (conntrack keeps alive what began before: {', '.join(kept)})" if kept else ""
     seen = f"{words or 'iperf3 -u works without the TCP service'}{named}"
     return Seen(holds, expected, seen, (*synced, *listing, evidence))
@@ -71,12 +72,3 @@ def tcp_goes_on(scene: Scene) -> Seen:
         return Seen(holds=False, expected="TCP arrives", seen=outcome.error, evidence=(evidence,))
     seen = f"{rate(outcome.received_bits_per_second)} arrived"
     return Seen(outcome.received_bytes > 0, "TCP arrives", seen, (evidence,))
-
-
-def _standing_connections(scene: Scene) -> tuple[list[str], tuple[Evidence, ...]]:
-    kept, evidence = [], []
-    for name, runner in scene.subject.nodes.items():
-        flows, read = probes.kept_flows(runner, scene.subject.address, iperf3.PORT)
-        kept += [f"{flow} on {name}" for flow in flows if flow.protocol == "TCP"]
-        evidence.append(read)
-    return kept, tuple(evidence)

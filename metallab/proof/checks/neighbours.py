@@ -31,14 +31,14 @@ def still_answered(scene: Scene) -> Seen:
     """See the other service keep the address answered: what fails is the missing service's, not the network's."""
     answers, evidence = arp(scene)
     before = scene.fact("one-mac", "mac")
-    seen = f"answered by {' and '.join(answers.macs)}" if answers.macs else "nobody answers"
+    seen = _words(answers)
     return Seen(answers.macs == (before,), f"answered by {before} alone, as before", seen, (evidence,))
 
 
 def silent(scene: Scene) -> Seen:
     """With no server behind it nobody announces the address: MetalLB looks for ready endpoints."""
     answers, evidence = _until(scene, lambda found: not found.macs, "the address to fall silent")
-    seen = f"still answered by {' and '.join(answers.macs)}" if answers.macs else "nobody answers"
+    seen = f"still {_words(answers)}" if answers.macs else _words(answers)
     return Seen(not answers.macs, "nobody answers ARP", seen, evidence)
 
 
@@ -46,8 +46,12 @@ def answered(scene: Scene) -> Seen:
     """With the server back, one node answers again."""
     answers, evidence = _until(scene, lambda found: bool(found.macs), "the address to be answered again")
     before = scene.fact("one-mac", "mac")
-    seen = f"answered by {' and '.join(answers.macs)}" if answers.macs else "nobody answers"
+    seen = _words(answers)
     return Seen(answers.macs == (before,), f"answered by {before}, as before", seen, evidence)
+
+
+def _words(answers: probes.ArpAnswers) -> str:
+    return f"answered by {' and '.join(answers.macs)}" if answers.macs else "nobody answers"
 
 
 def _until(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from metallab.proof import probes
+from metallab.proof import iperf3, probes
 from metallab.proof.records import Evidence, Flow
 from metallab.proof.subject import Say, ServiceState, Subject
 from metallab.run.wait import NotYet, WaitTimedOut, until
@@ -93,6 +93,16 @@ def rules(scene: Scene, protocol: str, port: int, *, there: bool) -> tuple[tuple
 
     wait, trouble = patiently(f"{protocol} {port} to be {state} on every node", attempt, scene.say)
     return (wait, *last.values()), trouble
+
+
+def kept_flows(scene: Scene) -> tuple[list[tuple[str, probes.KeptFlow]], tuple[Evidence, ...]]:
+    """Return the flows of the example that conntrack keeps, each with the name of its node."""
+    found, evidence = [], []
+    for name, runner in scene.subject.nodes.items():
+        flows, read = probes.kept_flows(runner, scene.subject.address, iperf3.PORT)
+        found += [(name, flow) for flow in flows]
+        evidence.append(read)
+    return found, tuple(evidence)
 
 
 def arp(scene: Scene) -> tuple[probes.ArpAnswers, Evidence]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from metallab.proof import iperf3, probes
+from metallab.proof import iperf3
+from metallab.proof.checks import scene as scenes
 from metallab.proof.checks.scene import Scene, Seen, asked, patiently, service_line
 from metallab.proof.subject import TCP_SERVICE, UDP_SERVICE, NodeState
 from metallab.run.wait import NotYet
@@ -114,19 +115,15 @@ def kept_flows(scene: Scene) -> Seen:
 
     The proof itself sends every time from a fresh port, so such a flow does not touch it; a person's client may be hit.
     """
-    subject = scene.subject
-    alive = {pod.address for pod in subject.cluster.servers()}
-    stale, evidence = [], []
-    for name, runner in subject.nodes.items():
-        flows, read = probes.kept_flows(runner, subject.address, iperf3.PORT)
-        stale += [f"{flow} on {name}" for flow in flows if flow.endpoint not in alive]
-        evidence.append(read)
+    alive = {pod.address for pod in scene.subject.cluster.servers()}
+    flows, evidence = scenes.kept_flows(scene)
+    stale = [f"{flow} on {name}" for name, flow in flows if flow.endpoint not in alive]
     expected = "every flow that conntrack keeps ends at a server that is there"
     if not stale:
-        return Seen(holds=True, expected=expected, seen="no stale flow", evidence=tuple(evidence))
+        return Seen(holds=True, expected=expected, seen="no stale flow", evidence=evidence)
     told = f"{len(stale)} stale: {'; '.join(stale)}"
     warning = f"conntrack keeps a stale flow: {'; '.join(stale)}, which is no server"
-    return Seen(holds=True, expected=expected, seen=told, evidence=tuple(evidence), warning=warning)
+    return Seen(holds=True, expected=expected, seen=told, evidence=evidence, warning=warning)
 
 
 def _node_line(node: NodeState) -> str:

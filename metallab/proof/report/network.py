@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from metallab.proof.records import Picture, Place
-from metallab.proof.report.words import listed
+from metallab.proof.units import listed
 
 WIDE, TALL = 960, 340
 IN_A_ROW = 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from metallab.proof.records import Check, Report, Verdict
 from metallab.proof.report.acts import UNNAMED
-from metallab.proof.report.words import listed
+from metallab.proof.units import listed
 
 QUOTED = 6
 """So many lines of an answer are quoted; the evidence has them all."""

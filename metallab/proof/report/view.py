@@ -13,7 +13,8 @@ from metallab.proof.report.acts import Act, acts
 from metallab.proof.report.network import Drawing
 from metallab.proof.report.rates import Group
 from metallab.proof.report.stories import Story
-from metallab.proof.report.words import count, duration, listed, moment, slug
+from metallab.proof.report.words import count, duration, moment, slug
+from metallab.proof.units import listed
 
 WORDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.NOT_RUN: "not run"}
 TITLES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime, timezone
 
 MINUTE = 60.0
@@ -40,12 +39,6 @@ def moment(started: str) -> str:
 def count(number: int, one: str, many: str = "") -> str:
     """Return how many there are: ``1 check``, ``2 checks``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def listed(items: Sequence[str]) -> str:
-    """Return words as a sentence names them: a, b and c."""
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def slug(text: str) -> str:
