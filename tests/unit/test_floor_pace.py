@@ -112,9 +112,10 @@ def test_a_wait_for_a_slow_lab_is_longer_and_says_so() -> None:
 def test_a_machine_is_measured_by_real_work() -> None:
     machine = Here()
     assert pace.measure(machine) > 0
-    ((argv, timeout),) = machine.asked
-    assert list(argv) == ["sh", "-c", pace.WORK]
-    assert timeout == pace.WORK_SECONDS
+    # Once more where this host is busy: the first measurement was doubtful then.
+    assert len(machine.asked) in (1, 2)
+    assert all(list(argv) == ["sh", "-c", pace.WORK] for argv, _timeout in machine.asked)
+    assert {timeout for _argv, timeout in machine.asked} == {pace.WORK_SECONDS}
 
 
 @pytest.mark.parametrize(("microseconds", "factor"), [("100000\n", 1.0), ("57321\n", 0.57), ("1234567\n", 12.35)])
