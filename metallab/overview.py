@@ -56,7 +56,8 @@ class LabStatus:
             rows.append(("node", node.name, state))
         rows += [("cluster", part.name, str(part.rollout or "missing")) for part in self.cluster.system]
         rows += self.metallb.lines()
-        rows.append(("address", self.address, f"announced by {self.announcer}" if self.announcer else "not announced"))
+        announced = f"announced by {self.announcer}" if self.announcer else "announcer not reported"
+        rows.append(("address", self.address, announced))
         return rows
 
     def to_dict(self) -> dict[str, Any]:

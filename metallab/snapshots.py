@@ -51,7 +51,7 @@ def save(lab: Lab, name: str, events: Events) -> Snapshot:
         snapshot.record(labdir, kept)
         _set_clocks(here, events)
         with events.step("cluster ready") as step:
-            ready.wait_for_cluster(here.lab, here.cluster, here.node_runners(), step)
+            step.result(ready.wait_for_cluster(here.lab, here.cluster, here.node_runners(), step))
     return kept
 
 

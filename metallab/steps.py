@@ -162,7 +162,9 @@ def _ready_job(here: Site, started: dict[str, datetime]) -> workflow.Do:
     def wait_until_ready(step: Step) -> None:
         if returning:
             ready.wait_for_return(here.cluster, started, step)
-        ready.wait_for_cluster(here.lab, here.cluster, here.node_runners(), step)
+        said = ready.wait_for_cluster(here.lab, here.cluster, here.node_runners(), step)
+        silent = metallb.wait_for_announcers(here.cluster, step) if started and returning else ""
+        step.result(", ".join(filter(None, (said, silent))))
 
     return wait_until_ready
 

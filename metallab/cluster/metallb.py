@@ -24,6 +24,7 @@ from metallab.cluster.metallb_status import (
     SPEAKER,
     MetallbStatus,
     predicted_announcer,
+    silent_addresses,
     status,
 )
 from metallab.cluster.nic import lab_interfaces
@@ -34,13 +35,14 @@ from metallab.errors import Entry
 from metallab.events import Step
 from metallab.run import wait
 from metallab.run.result import Runner
-from metallab.run.wait import NotYet
+from metallab.run.wait import NotYet, WaitTimedOut
 
 __all__ = ["MetallbStatus", "install", "predicted_announcer", "prepare", "status"]
 
 ROLLOUT_SECONDS = 180.0
 WEBHOOK_SECONDS = 120.0
 CRD_SECONDS = 30.0
+ANNOUNCED_SECONDS = 30.0
 CRD = "CustomResourceDefinition"
 MEMBERLIST = "memberlist"
 WIDE_GOSSIP = "--ml-wan-config"
@@ -83,6 +85,27 @@ def is_there(cluster: Cluster) -> bool:
         cluster.get(workloads.APPS, kind, name, NAMESPACE) is not None
         for kind, name in (("Deployment", CONTROLLER), ("DaemonSet", SPEAKER))
     )
+
+
+def wait_for_announcers(cluster: Cluster, step: Step) -> str:
+    """Wait until somebody says of each served address that it announces it; return what is still to be said then.
+
+    For a lab whose machines came back. Not an error: whether the addresses work is not what a bring-up promises, and
+    somebody may have taken the announcement away on purpose.
+    """
+
+    def check() -> None:
+        silent = silent_addresses(cluster)
+        if silent:
+            raise NotYet(f"nobody says it announces {', '.join(sorted(silent))}")
+
+    if not is_there(cluster):
+        return ""
+    try:
+        wait.until(check, timeout=ANNOUNCED_SECONDS, what="the speakers", every=0.5, on_wait=step.progress)
+    except WaitTimedOut as error:
+        return error.last
+    return ""
 
 
 def prepare(objects: Sequence[Object], tuning: Tuning = ORDINARY) -> list[Object]:

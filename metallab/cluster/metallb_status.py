@@ -47,7 +47,7 @@ class ServiceStatus:
 
     def line(self) -> tuple[str, str, str]:
         """Return layer, part and state for a table."""
-        announced = f"announced by {self.announcer}" if self.announcer else "not announced"
+        announced = f"announced by {self.announcer}" if self.announcer else "announcer not reported"
         state = "no address" if self.address is None else f"{self.address}, {announced}"
         return "service", f"{self.namespace}/{self.name} {', '.join(self.ports)}", state
 
@@ -169,6 +169,32 @@ def service_status(
     )
 
 
+def silent_addresses(cluster: Cluster) -> set[str]:
+    """Return the addresses that are served and of which no node says that it announces them.
+
+    A speaker that was started again first takes back what it said before, and says it anew some seconds later.
+    """
+    return silent(_services(cluster, ()), cluster.list("discovery.k8s.io/v1", "EndpointSlice"))
+
+
+def silent(services: Sequence[ServiceStatus], slices: Sequence[Object]) -> set[str]:
+    """Return the same of what was read: services, and the EndpointSlices that lead to their servers."""
+    served = {_service_of(item) for item in slices if has_ready_endpoint(item)}
+    given = {item.address for item in services if item.address is not None and (item.namespace, item.name) in served}
+    return {address for address in given if all(item.announcer is None for item in services if item.address == address)}
+
+
+def has_ready_endpoint(item: Object) -> bool:
+    """Tell whether an EndpointSlice leads to a server that is ready; no word about it means yes (its own rule)."""
+    endpoints = item.get("endpoints") or []
+    return any((endpoint.get("conditions") or {}).get("ready", True) for endpoint in endpoints)
+
+
+def _service_of(item: Object) -> tuple[str, str]:
+    metadata = item["metadata"]
+    return metadata["namespace"], metadata.get("labels", {}).get("kubernetes.io/service-name", "")
+
+
 def service_address(service: Object) -> str | None:
     """Return the address a service of type LoadBalancer was given, None while it has none."""
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress", [])
@@ -191,12 +217,14 @@ def _warnings(
         yield "there is no address pool: services get no address"
     if not advertised:
         yield "there is no L2Advertisement: nobody answers for any address"
+    # Services that share an address share its announcer: it is elected for the address.
+    announced = {service.address for service in services if service.announcer is not None}
     for service in services:
         if service.address is None:
             yield f"service {service.namespace}/{service.name} has no address"
-        elif service.announcer is None:
+        elif service.address not in announced:
             yield f"nobody says it announces {service.address} for service {service.namespace}/{service.name}"
-        elif service.predicted is not None and service.announcer != service.predicted:
+        elif None not in (service.announcer, service.predicted) and service.announcer != service.predicted:
             yield f"{service.address} is announced by {service.announcer}, but {service.predicted} should be elected"
 
 

@@ -29,14 +29,17 @@ TOO_EARLY = "CreateContainerConfigError"
 ASK_SECONDS = 15.0
 
 
-def wait_for_cluster(lab: Lab, cluster: Cluster, runners: Mapping[str, Runner], step: Step) -> None:
-    """Wait until pods run on every node, find each other by name and reach services. ``runners`` are the nodes'."""
+def wait_for_cluster(lab: Lab, cluster: Cluster, runners: Mapping[str, Runner], step: Step) -> str:
+    """Wait until pods run on every node, find each other by name and reach services; return what there is then.
+
+    ``runners`` are the nodes', by name.
+    """
     wait_for_api(cluster, step)
     wait_for_nodes(lab, cluster, step)
     wait_for_services(lab, cluster, runners, step)
     wait_for_dns(cluster, step)
     count = "1 node" if len(lab.nodes) == 1 else f"{len(lab.nodes)} nodes"
-    step.result(f"{count} Ready, {cluster.version()}")
+    return f"{count} Ready, {cluster.version()}"
 
 
 def wait_for_api(cluster: Cluster, step: Step) -> None:

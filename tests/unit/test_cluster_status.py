@@ -145,7 +145,39 @@ def test_services_of_a_real_lab() -> None:
         "worker-1",
     )
     assert tcp.line()[-1] == "192.168.97.70, announced by worker-1"
-    assert udp.line()[-1] == "192.168.97.70, not announced"
+    assert udp.line()[-1] == "192.168.97.70, announcer not reported"
+
+
+def both(announcers: dict[tuple[str, str], str]) -> list[metallb_status.ServiceStatus]:
+    """Return the captured services, of which these say that they are announced."""
+    return [metallb_status.service_status(item, announcers, ["worker-1"]) for item in load("services.json")]
+
+
+def slice_of(service: str, *, ready: bool) -> dict[str, Any]:
+    """Return an EndpointSlice with one server."""
+    labels = {"kubernetes.io/service-name": service}
+    return {
+        "metadata": {"namespace": "default", "name": f"{service}-x", "labels": labels},
+        "endpoints": [{"addresses": ["10.244.1.2"], "conditions": {"ready": ready}}],
+    }
+
+
+def test_an_address_is_announced_when_one_of_its_services_says_so() -> None:
+    pool = metallb_status._pool(load("pools.json")[0])
+    one = both({("default", "iperf3-server-udp"): "worker-1"})
+    assert list(metallb_status._warnings(load("nodes.json"), [pool], one, advertised=True)) == []
+    assert metallb_status.silent(one, [slice_of("iperf3-server-tcp", ready=True)]) == set()
+    none = both({})
+    assert list(metallb_status._warnings(load("nodes.json"), [pool], none, advertised=True)) == [
+        f"nobody says it announces 192.168.97.70 for service default/iperf3-server-{protocol}"
+        for protocol in ("tcp", "udp")
+    ]
+
+
+def test_only_an_address_that_is_served_has_to_be_announced() -> None:
+    assert metallb_status.silent(both({}), [slice_of("iperf3-server-tcp", ready=True)]) == {"192.168.97.70"}
+    assert metallb_status.silent(both({}), [slice_of("iperf3-server-tcp", ready=False)]) == set()
+    assert metallb_status.silent(both({}), [{"metadata": {"namespace": "default"}, "endpoints": None}]) == set()
 
 
 def test_a_service_without_an_address() -> None:
