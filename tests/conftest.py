@@ -83,13 +83,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"NOT RUN: {name} tests: {reason}", yellow=True, bold=True)
 
 
-def need_ci_minutes(minutes: int) -> None:
-    """Skip, loudly, what CI has no time for any more. Anywhere else time is the user's own."""
+def ci_seconds_left() -> float | None:
+    """Return how long CI's run still lasts; None anywhere else, where time is the user's own."""
     began = os.environ.get("METALLAB_CI_BEGAN")
-    if began is None:
-        return
-    left = CI_SECONDS - (time.time() - float(began))
-    if left < minutes * 60:
+    return None if began is None else CI_SECONDS - (time.time() - float(began))
+
+
+def need_ci_minutes(minutes: int) -> None:
+    """Skip, loudly, what CI has no time for any more."""
+    left = ci_seconds_left()
+    if left is not None and left < minutes * 60:
         pytest.skip(f"{TOO_LATE}: {left / 60:.0f} minutes are left, these tests may need {minutes}")
 
 
