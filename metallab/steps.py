@@ -270,10 +270,24 @@ def complete(here: Site, events: Events) -> None:
 
 
 def halt(lab: Lab, events: Events) -> None:
-    """Power every machine off, keeping what is on their disks."""
+    """Power every machine off, keeping what is on their disks.
+
+    All at once: asked for all of them, Vagrant takes one after the other and waits up to a minute for each.
+    """
     here = existing(lab)
-    with lock.held(here.labdir.lock, f"the lab {lab.name}"), events.step("power off") as step:
-        here.vagrant.halt(step.progress)
+    jobs = [
+        Job(f"power off {machine.name}", _halt_job(here, machine, index)) for index, machine in enumerate(lab.machines)
+    ]
+    with lock.held(here.labdir.lock, f"the lab {lab.name}"):
+        workflow.perform(jobs, events)
+
+
+def _halt_job(here: Site, machine: Machine, index: int) -> workflow.Do:
+    def power_off(step: Step) -> None:
+        pause(index * STAGGER)
+        here.vagrant.halt(machine.name, step.progress)
+
+    return power_off
 
 
 def tear_down(lab: Lab, events: Events) -> None:

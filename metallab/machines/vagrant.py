@@ -120,11 +120,11 @@ class Vagrant:
         result = self._call(["ssh", name, "--command", "ip -brief -4 address"], ASK_SECONDS, lambda _line: None)
         return result.stdout.strip() if result.ok else ""
 
-    def halt(self, on_line: OnLine) -> None:
-        """Power every machine off. Raises LAB-MACH-008."""
-        result = self._call(["halt"], HALT_SECONDS, on_line)
+    def halt(self, name: str, on_line: OnLine) -> None:
+        """Power one machine off, in order. Safe to call side by side for several machines. Raises LAB-MACH-008."""
+        result = self._call(["halt", name], HALT_SECONDS, on_line)
         if not result.ok:
-            raise _failed("halt", result.tail)
+            raise _failed(f"halt {name}", result.tail)
 
     def destroy(self, on_line: OnLine) -> None:
         """Destroy every machine and Vagrant's record of them. Raises LAB-MACH-008."""
