@@ -114,6 +114,37 @@ HOST_MEMORY = Entry(
     "take a worker out of machines: in lab.yaml, end other programs, or use --provider docker, whose machines share "
     "the host's memory",
 )
+HOST_UNFIT = Entry(
+    "LAB-HOST-020",
+    ExitCode.HOST,
+    "this host cannot carry the lab, for several reasons",
+    "mend each of them with the line below it; ./inv doctor looks again",
+)
+HOST_UNSUPPORTED = Entry(
+    "LAB-HOST-021", ExitCode.HOST, "the lab does not run on this kind of host", "use a host with Linux"
+)
+HOST_DISK = Entry(
+    "LAB-HOST-022", ExitCode.HOST, "the disk is too full for a lab", "remove what you do not need, then run it again"
+)
+HOST_CAPABILITIES = Entry(
+    "LAB-HOST-023",
+    ExitCode.HOST,
+    "this host withholds a privilege the machines need",
+    "run the lab on the host itself, not in a container, or use --provider libvirt",
+)
+HOST_KERNEL = Entry(
+    "LAB-HOST-024",
+    ExitCode.HOST,
+    "the kernel cannot do what the machines need",
+    "boot the distribution's own kernel with all its modules (linux-modules-extra on Ubuntu), or use a virtual machine",
+)
+HOST_CGROUPS = Entry(
+    "LAB-HOST-025",
+    ExitCode.HOST,
+    "the control groups are not as the machines need them",
+    "boot with systemd and without cgroup_disable= on the kernel's command line",
+)
+HOST_CLOCK = Entry("LAB-HOST-026", ExitCode.HOST, "this host's clock is wrong", "set it, then run the command again")
 # -- config ----------------------------------------------------------------------------------------------------
 CONFIG_UNREADABLE = Entry(
     "LAB-CONF-001", ExitCode.CONFIG, "the lab file cannot be read as YAML", "correct the named line"
@@ -167,6 +198,25 @@ PROVIDER_HOST_ONLY = Entry(
     "VirtualBox does not allow the lab network on this host",
     "allow it in /etc/vbox/networks.conf (a line like: * 192.168.56.0/21 192.168.96.0/24), or choose another network: "
     "in lab.yaml",
+)
+PROVIDER_VERSIONS = Entry(
+    "LAB-PROV-010",
+    ExitCode.PROVIDER,
+    "a program's version is known not to work here",
+    "install one of the versions named above, or use another --provider",
+)
+PROVIDER_ELSEWHERE = Entry(
+    "LAB-PROV-011",
+    ExitCode.PROVIDER,
+    "the Docker daemon's networks are not this host's",
+    "use Docker Engine of this host (docker context use default; unset DOCKER_HOST), or run as root where no daemon "
+    "answers: the lab then starts its own",
+)
+PROVIDER_KVM_HELD = Entry(
+    "LAB-PROV-012",
+    ExitCode.PROVIDER,
+    "VirtualBox and the kernel's KVM are in each other's way",
+    "set kvm.enable_virt_at_load as named above, or use --provider libvirt",
 )
 # -- machine ---------------------------------------------------------------------------------------------------
 MACHINE_UP_FAILED = Entry(

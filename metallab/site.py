@@ -84,8 +84,13 @@ def choose(lab: Lab) -> Choice:
 
     A lab that was made in its sandbox stays there, also when a daemon of the host's answers by now.
     """
+    return provider.choose(lab, made(lab))
+
+
+def made(lab: Lab) -> Made | None:
+    """Return what the lab's machines were made with, None when it has none."""
     known = inventory.recorded(LabDir.of(lab))
-    return provider.choose(lab, None if known is None else Made(**known))
+    return None if known is None else Made(**known)
 
 
 def _paces(labdir: LabDir) -> dict[str, float]:

@@ -6,6 +6,7 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 
@@ -19,7 +20,8 @@ from metallab.cluster.api import preload
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Events, Step
-from metallab.host import netns, sandbox
+from metallab.host import doctor, netns, sandbox
+from metallab.host.doctor import Case, Finding
 from metallab.machines import inventory
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
@@ -199,8 +201,7 @@ def prepare(lab: Lab, events: Events) -> Site:
             events.warn(SLOW.format(evidence=choice.evidence))
     if choice.warning:
         events.warn(choice.warning)
-    for warning in provider.check(here, is_new=is_new):
-        events.warn(warning)
+    _examine(here, bundle, events, is_new=is_new)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         labdir.prepare(here.lab)
         provider.fetch(here, bundle, box, events)
@@ -211,6 +212,34 @@ def prepare(lab: Lab, events: Events) -> Site:
         provider.make_ready(here, bundle, box, events)
         _write_inventory(here, bundle, box)
     return here
+
+
+def _examine(here: Site, bundle: Bundle, events: Events, *, is_new: bool) -> None:
+    """Refuse a host on which the lab would fail, with all the reasons at once, before anything is touched.
+
+    A lab that has machines has shown what the host can carry; only what may have changed under it is looked at.
+    """
+    case = Case(here.lab, here.choice.provider, here.choice, exists=not is_new, bundled=bundle.made)
+    if is_new:
+        with events.step("this host") as step:
+            findings = doctor.examine(case)
+            _sum_up(findings, step)
+    else:
+        findings = doctor.examine(case)
+    for finding in findings:
+        if finding.state == "warn":
+            events.warn(f"{finding.id}: {finding.verdict.seen}")
+    error = doctor.refusal(findings, here.lab)
+    if error is not None:
+        raise error
+
+
+def _sum_up(findings: Sequence[Finding], step: Step) -> None:
+    failed, unseen = ([one.id for one in findings if one.state == state] for state in ("fail", "unseen"))
+    if failed:
+        step.fail(", ".join(failed))
+    else:
+        step.result(f"{len(findings)} checks" + (f", not made: {', '.join(unseen)}" if unseen else ""))
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,11 @@ class Bundle:
     artifacts: tuple[Artifact, ...]
     versions: Versions
     toolchain: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def made(self) -> datetime:
+        """Return when it was made."""
+        return datetime.fromtimestamp((self.dir / RECORD).stat().st_mtime, tz=timezone.utc)
 
     @property
     def binaries(self) -> list[Path]:

@@ -75,6 +75,11 @@ def choose(lab: Lab, made: Made | None = None) -> Choice:
             return _in_sandbox(sandbox, made)
     if made is not None:
         return _again(lab, made)
+    return fresh(lab)
+
+
+def fresh(lab: Lab) -> Choice:
+    """Return the provider a lab would get that was never made. Raises as :func:`choose`."""
     if lab.provider == "auto":
         return _fitting(lab)
     return {"docker": _docker, "libvirt": _libvirt, "virtualbox": _virtualbox}[lab.provider](lab)
@@ -174,10 +179,14 @@ def _can_start(program: str) -> bool:
 
 
 def vagrant_libvirt() -> str | None:
-    """Return the version of the vagrant-libvirt plugin, from the distribution or the user's own, None without.
+    """Return the version of the vagrant-libvirt plugin, the user's own or the distribution's, None without.
 
     ``vagrant plugin list`` would take seconds.
     """
+    return _own_plugin() or packaged_plugin()
+
+
+def _own_plugin() -> str | None:
     home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
     try:
         installed = json.loads((home / "plugins.json").read_text(encoding="utf-8"))["installed"]
@@ -186,6 +195,11 @@ def vagrant_libvirt() -> str | None:
             return str(known.get("installed_gem_version") or known.get("gem_version"))
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         pass
+    return None
+
+
+def packaged_plugin() -> str | None:
+    """Return the version of the plugin that the distribution packages, built for its own Vagrant; None without."""
     found = sorted(DISTRIBUTION_GEMS.glob("vagrant-libvirt-*"))
     return found[-1].name.removeprefix("vagrant-libvirt-") if found else None
 

@@ -22,6 +22,8 @@ from metallab.run.result import CommandFailed, CommandTimedOut, ToolMissing
 
 ASK_SECONDS = 30
 TELL_SECONDS = 60
+SSH_PORT = 22200
+"""Of the first machine, on the host's loopback. Several vagrants side by side would all find the same port free."""
 NETWORKS_CONF = Path("/etc/vbox/networks.conf")
 DEFAULT_RANGE = IPv4Network("192.168.56.0/21")
 """What is allowed where there is no such file (VirtualBox's manual, "Host-Only Networking")."""

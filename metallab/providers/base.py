@@ -55,13 +55,6 @@ class Provider(Protocol):
         """Make the box's wrapping for this provider, unless it is there. Raises LAB-BOX-001."""
         ...
 
-    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
-        """Refuse a host on which the lab would fail, before anything is touched; return what should be said of it.
-
-        Raises a LabError.
-        """
-        ...
-
     def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Have what may come from outside: asked while this process is still in the host's own network."""
         ...

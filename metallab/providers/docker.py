@@ -13,7 +13,6 @@ from metallab.bundle import Bundle
 from metallab.config import Machine
 from metallab.errors import LabError
 from metallab.events import Events, Step
-from metallab.host import provider
 from metallab.host.packages import Purpose
 from metallab.machines import inventory
 from metallab.providers.base import Common, Settings, refuse_stopped
@@ -31,16 +30,6 @@ class Docker:
 
     def build_box(self, box: Box, events: Events, *, rebuild: bool = False) -> None:
         """Need nothing more: the golden root is what docker imports."""
-
-    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
-        """Refuse a taken network, and too few inotify instances for machines that share the host's."""
-        if here.lab.box is not None:
-            what = "lab.yaml names a box, and only virtual machines are made from one"
-            raise LabError(errors.PROVIDER_UNSUPPORTED, what, fix="leave box: out, or use --provider libvirt")
-        provider.check_network_is_free(here.lab, here.choice, own=provider.docker_bridge(here.lab))
-        if is_new:
-            provider.check_inotify(here.lab)
-        return ()
 
     def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Need nothing from outside."""

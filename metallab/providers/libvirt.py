@@ -9,7 +9,7 @@ from metallab.box import Box, disk
 from metallab.bundle import Bundle
 from metallab.config import Machine
 from metallab.events import Events, Step
-from metallab.host import capacity, libvirt, provider
+from metallab.host import capacity, libvirt
 from metallab.host.libvirt import Network
 from metallab.host.packages import Purpose
 from metallab.host.sandbox import machine_prefix
@@ -32,14 +32,6 @@ class Libvirt:
     def build_box(self, box: Box, events: Events, *, rebuild: bool = False) -> None:
         """Make the qcow2 box."""
         disk.build(box, self.name, events, rebuild=rebuild)
-
-    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
-        """Refuse a taken network and machines that do not fit into this host's memory."""
-        own = libvirt.bridge(_network(here).name, here.choice.environment) if here.choice.sandbox is None else None
-        provider.check_network_is_free(here.lab, here.choice, own=own)
-        if is_new:
-            capacity.check_memory(here.lab)
-        return capacity.made_smaller(here.lab)
 
     def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Give the box to Vagrant."""

@@ -10,16 +10,13 @@ from metallab.bundle import Bundle
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Events
-from metallab.host import capacity, provider, virtualbox
+from metallab.host import capacity, virtualbox
 from metallab.host.packages import Purpose
 from metallab.host.sandbox import machine_prefix
-from metallab.host.virtualbox import Adapter
 from metallab.providers import boxes
 from metallab.providers.base import Common, Settings, refuse_stopped
 from metallab.site import Site
 
-SSH_PORT = 22200
-"""Of the first machine, on the host's loopback. Several vagrants side by side would all find the same port free."""
 LAB_CARD = 2
 """The first card is Vagrant's own, behind NAT; the guest names them in this order: eth0, eth1."""
 HARDWARE = (
@@ -44,17 +41,6 @@ class VirtualBox:
         """Make the VMDK box."""
         disk.build(box, self.name, events, rebuild=rebuild)
 
-    def check(self, here: Site, *, is_new: bool) -> Sequence[str]:
-        """Refuse a taken network, adapters in each other's way, and machines that do not fit into the memory."""
-        there = virtualbox.adapters()
-        adapter = virtualbox.adapter_of(here.lab, there)
-        if adapter is not None:
-            self._check_dhcp(here.lab, adapter, there)
-        provider.check_network_is_free(here.lab, here.choice, own=None if adapter is None else adapter.name)
-        if is_new:
-            capacity.check_memory(here.lab)
-        return capacity.made_smaller(here.lab)
-
     def fetch(self, here: Site, bundle: Bundle, box: Box, events: Events) -> None:
         """Give the box to Vagrant."""
         boxes.ensure(here, bundle, box, self.name, events)
@@ -77,7 +63,7 @@ class VirtualBox:
             "name": machine_prefix(here.lab.name) + machine.name,
             "cpus": fitted.cpus,
             "memory": fitted.memory,
-            "ssh_port": SSH_PORT + here.lab.machines.index(machine),
+            "ssh_port": virtualbox.SSH_PORT + here.lab.machines.index(machine),
             "modify": _words(here.lab),
         }
 
@@ -114,11 +100,6 @@ class VirtualBox:
         for machine in here.lab.machines:
             if name in here.vagrant.snapshots(machine.name):
                 here.vagrant.snapshot(["delete", machine.name, name], lambda _line: None)
-
-    def _check_dhcp(self, lab: Lab, adapter: Adapter, there: Sequence[Adapter]) -> None:
-        where = virtualbox.allowed(virtualbox.version() or "?")
-        spare = virtualbox.spare_network(lab, where, there)
-        virtualbox.check_dhcp(lab, adapter, virtualbox.dhcp_servers(), spare)
 
 
 def _words(lab: Lab) -> list[str]:

@@ -3,23 +3,60 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
-from metallab import console
-from metallab.errors import ExitCode
+from metallab import bundle as bundles
+from metallab import console, paths
 from metallab.host import doctor as hospital
+from metallab.host.doctor import MARKS, Diagnosis, Finding, Known
+from metallab.machines.labdir import LabDir
+from metallab.site import made
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 
 @task(help={"output": "table (default) or json", "provider": PROVIDER_HELP})
 def doctor(session: Session, output: str = "table", provider: str = "") -> None:
-    """Try each provider on this host and say which one a new lab would get, and why. Example: ./inv doctor."""
+    """Look whether this host can carry a lab, and on which provider, and how to mend what is not good."""
     lab = session.lab_on(provider)
+    bundle = bundles.find()
+    known = Known(made(lab), None if bundle is None else bundle.made, _labs())
     with session.events.step("looking at this host"):
-        diagnosis = hospital.examine(lab)
+        diagnosis = hospital.diagnose(lab, known)
     if output == "json":
         console.line(json.dumps(diagnosis.to_dict(), indent=2))
     else:
-        console.table("this host", ("", "check", "seen", "what to do"), diagnosis.rows())
-        chosen = diagnosis.choice.provider if diagnosis.choice is not None else "none"
-        console.line(f"\nprovider: {chosen} ({diagnosis.reason})")
-    finish(int(ExitCode.PROVIDER) if diagnosis.choice is None else 0)
+        rows = [(MARKS[one.state], one.id, one.verdict.seen + _whose(one, diagnosis)) for one in diagnosis.findings]
+        console.table("this host", ("", "check", "seen"), rows)
+        for line in _conclusion(diagnosis):
+            console.line(line)
+    error = diagnosis.error()
+    finish(0 if error is None else int(error.entry.exit_code))
+
+
+def _labs() -> frozenset[str]:
+    """Return the labs of this user that have machines."""
+    folders = paths.state_dir()
+    if not folders.is_dir():
+        return frozenset()
+    return frozenset(folder.name for folder in folders.iterdir() if LabDir(folder).inventory.exists())
+
+
+def _whose(finding: Finding, diagnosis: Diagnosis) -> str:
+    """Return the providers a finding counts for, where these are not all that were looked at."""
+    return "" if finding.providers == diagnosis.asked else f" [{', '.join(finding.providers)}]"
+
+
+def _conclusion(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the lines below the table: how to mend what is not good, what each provider lacks, and the choice."""
+    mends = [one for one in diagnosis.findings if one.state != "ok" and one.verdict.fix]
+    if mends:
+        yield "\nwhat to do"
+    for finding in mends:
+        yield f"{MARKS[finding.state]} {finding.id}{_whose(finding, diagnosis)}"
+        yield from (f"    {line}" for line in finding.verdict.fix.splitlines())
+    yield ""
+    for name in diagnosis.asked:
+        lacking = ", ".join(one.id for one in diagnosis.failures(name))
+        yield f"{name}: " + (f"cannot run: {lacking}" if lacking else "can run")
+    chosen = diagnosis.choice.provider if diagnosis.choice is not None else "none"
+    yield f"provider: {chosen} ({diagnosis.reason})"
