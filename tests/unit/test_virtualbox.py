@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from metallab.config import Lab, parse
 from metallab.errors import LabError
 from metallab.events import Event, Events, Kind, silent
 from metallab.host import capacity, virtualbox
+from metallab.host.doctor import checks, machine, network
 from metallab.host.virtualbox import Adapter, Allowed, DhcpServer
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import Vagrant
@@ -110,7 +112,10 @@ def prepare(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setattr(capacity, "MEMINFO", meminfo)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(4)))
     box = Box("0", tmp_path, {})
-    monkeypatch.setattr(bundles, "require", SimpleNamespace)
+    monkeypatch.setattr(bundles, "require", lambda: SimpleNamespace(made=datetime.now(timezone.utc)))
+    # The rest of the host is not what these tests are about.
+    some = (network.ADAPTERS, machine.MEMORY_APART)
+    monkeypatch.setitem(checks.CHECKS, "virtualbox", some)
     monkeypatch.setattr(boxes, "require", lambda _bundle: box)
     packed = VagrantBox("virtualbox", disk.version_of(box), tmp_path, tmp_path, "")
     monkeypatch.setattr(disk, "require", lambda _box, _provider: packed)

@@ -12,7 +12,7 @@ from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import Step, silent
 from metallab.host import provider
-from metallab.host.doctor.examine import examine_all, refusal
+from metallab.host.doctor.checks import examine_all, refusal
 from metallab.host.doctor.records import PROVIDERS, Case, Finding
 from metallab.host.provider import Choice, Made
 from metallab.workflow import Job, perform

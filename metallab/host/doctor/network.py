@@ -35,7 +35,7 @@ def lab_network(case: Case) -> Verdict | None:
     if case.choice.sandbox is not None:
         return ok(f"{case.lab.network} in a network namespace of the lab's own")
     try:
-        provider.check_network_is_free(case.lab, case.choice, own=_own_device(case))
+        provider.check_network_is_free(case.lab, case.choice, own=_own_device(case, case.choice.environment))
     except ToolMissing as error:
         return unseen(error.what)
     except LabError as error:
@@ -43,16 +43,11 @@ def lab_network(case: Case) -> Verdict | None:
     return ok(f"{case.lab.network} is free")
 
 
-def _own_device(case: Case) -> str | None:
-    """Return the interface an earlier ``up`` made for the lab network."""
-    if case.choice is None:
-        return None
+def _own_device(case: Case, environment: Mapping[str, str]) -> str | None:
+    """Return the interface that an earlier ``up`` on a daemon of the host's made for the lab network."""
     if case.provider == "docker":
         return provider.docker_bridge(case.lab)
-    if case.provider == "libvirt":
-        return libvirt.bridge(f"{machine_prefix(case.lab.name)}lab", case.choice.environment)
-    adapter = virtualbox.adapter_of(case.lab, virtualbox.adapters())
-    return None if adapter is None else adapter.name
+    return libvirt.bridge(f"{machine_prefix(case.lab.name)}lab", environment)
 
 
 def cluster_networks(case: Case) -> Verdict | None:
@@ -81,20 +76,22 @@ def judge_cluster_networks(*, known: Sequence[tuple[str, str]], ranges: Mapping[
 
 
 def adapters(case: Case) -> Verdict | None:
-    """Look at the host-only adapters and their DHCP servers."""
+    """Look at the host-only adapters, their DHCP servers, and the routes that are not theirs."""
     if case.choice is None:
         return None
     try:
         there = virtualbox.adapters()
         adapter = virtualbox.adapter_of(case.lab, there)
-        if adapter is None:
-            return ok("no host-only adapter is in the way")
-        where = virtualbox.allowed(virtualbox.version() or "?")
-        spare = virtualbox.spare_network(case.lab, where, there)
-        virtualbox.check_dhcp(case.lab, adapter, virtualbox.dhcp_servers(), spare)
+        if adapter is not None:
+            where = virtualbox.allowed(virtualbox.version() or "?")
+            spare = virtualbox.spare_network(case.lab, where, there)
+            virtualbox.check_dhcp(case.lab, adapter, virtualbox.dhcp_servers(), spare)
+        provider.check_network_is_free(case.lab, case.choice, own=None if adapter is None else adapter.name)
+    except ToolMissing as error:
+        return unseen(error.what)
     except LabError as error:
         return refused(error)
-    return ok(f"{adapter.name} is in {case.lab.network} and will be used")
+    return ok(f"{case.lab.network} is free" if adapter is None else f"{adapter.name} is in {case.lab.network}")
 
 
 def ports(case: Case) -> Verdict | None:

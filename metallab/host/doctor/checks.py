@@ -65,7 +65,6 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         tools.VAGRANT,
         tools.VIRTUALBOX,
         tools.VIRTUALBOX_KVM,
-        network.LAB_NETWORK,
         network.CLUSTER_NETWORKS,
         network.ADAPTERS,
         network.PORTS,
