@@ -4,8 +4,8 @@ Nothing is changed. Before a lab is made ``lab.up`` has its provider's checks ma
 found; ``inv doctor`` has all of them made.
 """
 
-from metallab.host.doctor.diagnosis import Diagnosis, Known, diagnose
 from metallab.host.doctor.checks import examine, refusal
+from metallab.host.doctor.diagnosis import Diagnosis, Known, diagnose
 from metallab.host.doctor.records import MARKS, PROVIDERS, Case, Finding
 
 __all__ = ["MARKS", "PROVIDERS", "Case", "Diagnosis", "Finding", "Known", "diagnose", "examine", "refusal"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from metallab import errors
 from metallab.config import Lab
-from metallab.errors import LabError
+from metallab.errors import ExitCode, LabError
 from metallab.events import Step, silent
 from metallab.host import provider
 from metallab.host.doctor.checks import examine_all, refusal
@@ -48,9 +48,9 @@ class Diagnosis:
         """Return what ``lab.up`` would end with, None where a lab can run."""
         if self.choice is not None:
             return refusal(self.failures(self.choice.provider), self.lab)
-        failures = [one for one in self.findings if one.state == "fail"]
-        found = refusal(failures, self.lab) if len(self.asked) == 1 else None
-        return found or LabError(errors.PROVIDER_NONE, self.reason)
+        entries = [one.verdict.entry for name in self.asked for one in self.failures(name)]
+        known = [each for each in entries if each is not None and each.exit_code is ExitCode.PROVIDER]
+        return LabError(known[0] if len(self.asked) == 1 and known else errors.PROVIDER_NONE, self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

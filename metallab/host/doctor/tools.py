@@ -155,7 +155,7 @@ def _docker_words(words: Sequence[str]) -> str:
         return ""
     except CommandTimedOut as error:
         return error.what
-    return result.stdout if words else result.stderr.strip()
+    return (result.stdout if words else result.stderr).strip()
 
 
 def judge_docker(*, info: Mapping[str, Any], host: str) -> Verdict:
