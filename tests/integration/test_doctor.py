@@ -164,16 +164,15 @@ def test_what_only_root_could_try_is_not_taken_for_good() -> None:
     assert found["kernel.nftables"]["state"] == "ok", "in a user namespace the kernel shows what it can as well"
 
 
-def test_user_namespaces_that_are_closed_are_named_with_the_setting(tmp_path: Path) -> None:
-    setting = "proc/sys/kernel/apparmor_restrict_unprivileged_userns"
-    (tmp_path / setting).parent.mkdir(parents=True)
-    (tmp_path / setting).write_text("1\n")
-    tmp_path.chmod(0o755)
-    refuses = imitations(tmp_path / "bin", unshare="echo 'unshare: write failed: Operation not permitted' >&2; exit 1")
-    found = findings(*ORDINARY, root=tmp_path, environment=refuses)
-    assert "kernel.apparmor_restrict_unprivileged_userns is 1" in found["kernel.user-namespaces"]["seen"]
-    assert found["kernel.user-namespaces"]["fix"].startswith("sudo sysctl -w")
+def test_user_namespaces_that_are_closed_are_named_with_the_setting() -> None:
+    close = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"'
+    # The limit is of a user namespace of its own, in which the user has the number 1000.
+    found = findings("unshare", "--user", "--map-user=1000", "--keep-caps", "sh", "-ec", close, "sh")
+    assert "user.max_user_namespaces is 0" in found["kernel.user-namespaces"]["seen"]
+    assert found["kernel.user-namespaces"]["error"] == "LAB-HOST-024"
+    assert found["kernel.user-namespaces"]["fix"] == "sudo sysctl -w user.max_user_namespaces=15000"
     assert found["kernel.network"]["state"] == "unseen"
+    assert "may not make namespaces" in found["kernel.network"]["seen"]
 
 
 def test_the_firewall_is_not_looked_at_without_root() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import steps
+from metallab import errors, steps
 from metallab.box import Box, disk, ovf
 from metallab.box.disk import VagrantBox
 from metallab.config import Lab, parse
@@ -28,6 +28,7 @@ from metallab.errors import LabError
 from metallab.events import Event, Events, Kind, silent
 from metallab.host import capacity, virtualbox
 from metallab.host.doctor import checks, machine, network
+from metallab.host.doctor.records import Check, fail, warn
 from metallab.host.virtualbox import Adapter, Allowed, DhcpServer
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import Vagrant
@@ -484,6 +485,26 @@ def test_the_stock_dhcp_server_on_an_adapter_that_was_there_is_left_alone(prepar
     assert "vboxnet0 is at 192.168.56.100 and gives out 192.168.56.101-192.168.56.254" in caught.value.what
     assert host.asked() == []
     assert not LabDir.of(LAB).path.exists()
+
+
+def test_all_that_is_wrong_with_the_host_is_said_at_once_and_only_to_a_new_lab(
+    prepare: Prepare, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Check("host.disk", lambda _case: fail(errors.HOST_DISK, "0.1 GiB free", "df -h /"))
+    late = Check("host.clock", lambda _case: fail(errors.HOST_CLOCK, "it is 1970", "date --set now"))
+    odd = Check("host.processors", lambda _case: warn("1 processor"))
+    good = checks.CHECKS["virtualbox"]
+    monkeypatch.setitem(checks.CHECKS, "virtualbox", (*good, full, late))
+    with pytest.raises(LabError) as caught:
+        prepare(LAB)
+    assert caught.value.entry.id == "LAB-HOST-020"
+    assert "0.1 GiB free" in caught.value.detail
+    assert "date --set now" in caught.value.detail
+    assert (host.asked(), LabDir.of(LAB).path.exists()) == ([], False)
+    monkeypatch.setitem(checks.CHECKS, "virtualbox", (*good, odd))
+    assert "host.processors: 1 processor" in prepare(LAB)[1]
+    monkeypatch.setitem(checks.CHECKS, "virtualbox", (*good, full, late, odd))
+    assert not [warning for warning in prepare(LAB)[1] if "1 processor" in warning]
 
 
 def test_a_lab_among_the_nat_addresses_moves_those(prepare: Prepare) -> None:
