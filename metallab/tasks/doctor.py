@@ -48,12 +48,16 @@ def _whose(finding: Finding, diagnosis: Diagnosis) -> str:
 
 def _conclusion(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the lines below the table: how to mend what is not good, what each provider lacks, and the choice."""
-    mends = [one for one in diagnosis.findings if one.state != "ok" and one.verdict.fix]
+    mends: dict[str, list[str]] = {}
+    for finding in diagnosis.findings:
+        if finding.state != "ok" and finding.verdict.fix:
+            title = f"{MARKS[finding.state]} {finding.id}{_whose(finding, diagnosis)}"
+            mends.setdefault(finding.verdict.fix, []).append(title)
     if mends:
         yield "\nwhat to do"
-    for finding in mends:
-        yield f"{MARKS[finding.state]} {finding.id}{_whose(finding, diagnosis)}"
-        yield from (f"    {line}" for line in finding.verdict.fix.splitlines())
+    for fix, titles in mends.items():
+        yield from titles
+        yield from (f"    {line}" for line in fix.splitlines())
     yield ""
     for name in diagnosis.asked:
         lacking = ", ".join(one.id for one in diagnosis.failures(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from metallab import bundle as bundles
-from metallab import errors
+from metallab import errors, paths
 from metallab.config import Lab, parse
 from metallab.errors import LabError
 from metallab.host import doctor, provider
@@ -22,7 +23,7 @@ from metallab.host.doctor import Case, Diagnosis, Finding, Known, checks, kernel
 from metallab.host.doctor.kernel import Tried
 from metallab.host.doctor.machine import Space
 from metallab.host.doctor.records import Check, Verdict, fail, ok, unseen, warn
-from metallab.host.provider import Choice
+from metallab.host.provider import Choice, Made
 from metallab.host.sandbox import Sandbox
 from metallab.run import capabilities
 
@@ -416,6 +417,25 @@ def test_ids_are_stable_words_with_a_dot_and_name_one_check_each() -> None:
     areas = {"docker", "host", "kernel", "leftover", "libvirt", "network", "tool", "virtualbox"}
     assert {name.split(".")[0] for name in names} == areas
     assert all(name.replace("-", "").replace(".", "").isalpha() and name.islower() for name in names)
+
+
+def test_every_check_is_in_the_papers_and_no_other() -> None:
+    paper = (paths.repo_root() / "docs" / "providers.md").read_text(encoding="utf-8")
+    table = paper.split("## What the doctor looks at")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    told = [name for row in rows for name in re.findall(r"`([a-z.-]+)`", row)]
+    every = {each.id for name in doctor.PROVIDERS for each in (*checks.CHECKS[name], *checks.ON_REQUEST[name])}
+    assert sorted(told) == sorted(every)
+
+
+def test_of_a_provider_that_is_asked_for_its_own_answer_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the lab is on another one: what would this one need?"""
+    monkeypatch.setitem(checks.CHECKS, "libvirt", ())
+    monkeypatch.setitem(checks.ON_REQUEST, "libvirt", ())
+    monkeypatch.setattr(provider, "fresh", lambda lab: Choice(lab.provider, "fits"))
+    made = Made("docker", {}, accelerated=True, network=LAB.network)
+    found = doctor.diagnose(LAB.model_copy(update={"provider": "libvirt"}), Known(made))
+    assert (found.asked, found.choice) == (("libvirt",), Choice("libvirt", "fits"))
 
 
 def diagnosis(*found: Finding, choice: Choice | None, asked: tuple[str, ...] = doctor.PROVIDERS) -> Diagnosis:

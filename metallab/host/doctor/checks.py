@@ -19,7 +19,6 @@ COMMON = (
     machine.DISK,
     machine.LIMITS,
     network.PROXIES,
-    kernel.NETWORK,
     kernel.USERS,
 )
 CHECKS: Mapping[str, Sequence[Check]] = {
@@ -30,6 +29,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         machine.CAPABILITIES,
         machine.INOTIFY,
         machine.SECURITY,
+        kernel.NETWORK,
         kernel.NFTABLES,
         kernel.FORWARDING,
         kernel.OVERLAY,
@@ -47,6 +47,7 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     "libvirt": (
         *COMMON,
         machine.MEMORY_APART,
+        kernel.NETWORK,
         kernel.TAP,
         kernel.RULES,
         tools.PACKAGES,

@@ -80,9 +80,11 @@ def diagnose(lab: Lab, known: Known) -> Diagnosis:
         return Job(name, answer)
 
     jobs = [ask(name, lambda name=name: _on(lab, name, known.made)) for name in asked]  # type: ignore[misc]
-    perform([*jobs, ask("", lambda: provider.choose(lab, known.made))], silent())
+    if lab.provider == "auto":
+        jobs.append(ask("auto", lambda: provider.choose(lab, known.made)))
+    perform(jobs, silent())
     findings = examine_all({name: _case(lab, name, answers[name], known) for name in asked})
-    choice = answers[""]
+    choice = answers[lab.provider]
     if isinstance(choice, LabError):
         return Diagnosis(lab, findings, asked, None, choice.what)
     how = f"{choice.reason}; a default lab takes {MINUTES[choice.accelerated]}"

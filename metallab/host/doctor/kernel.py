@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,17 +49,17 @@ class Tried:
 _LOCK = threading.Lock()
 
 
-def tried(store: Path) -> Tried:
-    """Try everything once in this process, however many checks ask."""
+def tried(*stores: Path) -> Tried:
+    """Try everything once in this process, however many checks ask; ``stores`` are where containers would be."""
     with _LOCK:
-        return _tried(store)
+        return _tried(stores)
 
 
 @functools.cache
-def _tried(store: Path) -> Tried:
+def _tried(stores: Sequence[Path]) -> Tried:
     root = os.geteuid() == 0
     own = ROOT_WORDS if root else ("--user", "--map-root-user")
-    script = [sys.executable, "-I", "-S", tries.__file__, str(store)]
+    script = [sys.executable, "-I", "-S", tries.__file__, *map(str, stores)]
     try:
         result = run(["unshare", "--net", "--mount", *own, *script], timeout=TRY_SECONDS, check=False)
     except (ToolMissing, CommandTimedOut) as error:
@@ -94,13 +94,18 @@ def judge_tries(names: Mapping[str, str], tried: Tried) -> Verdict:
 
 
 def _look(names: Mapping[str, str], case: Case) -> Verdict | None:
-    return judge_tries(names, tried(store_of(case)))
+    return judge_tries(names, tried(*stores_of(case)))
 
 
-def store_of(case: Case) -> Path:
-    """Return the nearest folder there is of where containers would keep their file systems."""
-    wanted = case.choice.sandbox.data if case.choice is not None and case.choice.sandbox else paths.cache_dir()
-    return next(path for path in (wanted, *wanted.parents) if path.is_dir())
+def stores_of(case: Case) -> Sequence[Path]:
+    """Return where containers would be: pods' below the lab's folder, machines' in the store of a daemon of its own.
+
+    As the nearest folders there are, one for each file system.
+    """
+    sandbox = None if case.choice is None else case.choice.sandbox
+    wanted = [paths.state_dir(), *([] if sandbox is None else [sandbox.data])]
+    there = [next(path for path in (each, *each.parents) if path.is_dir()) for each in wanted]
+    return tuple({path.stat().st_dev: path for path in there}.values())
 
 
 def iptables(case: Case) -> Verdict | None:

@@ -21,7 +21,7 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
@@ -179,7 +179,7 @@ def folder(parent: Path) -> Iterator[Path]:
 
 
 def overlay(parent: Path) -> None:
-    """Lay one folder over another, as container runtimes do, on the file system they would do it on."""
+    """Lay one folder over another, as container runtimes do, on a file system they would do it on."""
     with folder(parent) as made:
         names = {name: made / name for name in ("lower", "upper", "work", "merged")}
         for path in names.values():
@@ -222,8 +222,17 @@ def cgroups() -> None:
             unmount(made)
 
 
-def main(store: str) -> None:
-    """Try everything, each for itself; ``store`` is a folder of the file system containers would be on."""
+def overlays(parents: Sequence[str]) -> None:
+    """Do that on each of the file systems."""
+    for parent in parents:
+        try:
+            overlay(Path(parent))
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror} in {parent}") from error
+
+
+def main(stores: Sequence[str]) -> None:
+    """Try everything, each for itself; ``stores`` are folders of the file systems containers would be on."""
     tries: dict[str, Callable[[], None]] = {
         "bridge": lambda: make_link("bridge"),
         "veth": lambda: make_link("veth"),
@@ -234,7 +243,7 @@ def main(store: str) -> None:
         "numgen": numgen,
         "fib": fib,
         "conntrack": conntrack,
-        "overlay": lambda: overlay(Path(store)),
+        "overlay": lambda: overlays(stores),
         "devices": devices,
         "cgroups": cgroups,
         "tap": tap,
@@ -251,4 +260,4 @@ def main(store: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
