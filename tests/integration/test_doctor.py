@@ -16,8 +16,10 @@ import pytest
 from metallab import paths
 from metallab.config import Lab
 from metallab.errors import LabError
-from metallab.host import netns
-from metallab.host.doctor import Case, Known, diagnose, kernel, leftovers, tries
+from metallab.events import silent
+from metallab.host import netns, sandbox
+from metallab.host.doctor import Case, Known, diagnose, kernel, leftovers, tools, tries
+from metallab.host.provider import Choice
 from metallab.host.sandbox import Sandbox
 from metallab.run.local import run
 
@@ -270,6 +272,42 @@ def test_a_mount_that_a_killed_build_left_is_named(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     result = run([*before, sys.executable, "-c", code], timeout=SECONDS, cwd=paths.repo_root(), env=environment)
     assert result.stdout == f"sudo umount {folder}\n"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A Docker daemon that stands for the host's own."""
+    if shutil.which("dockerd") is None:
+        pytest.skip("needs dockerd: ./inv setup")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Sandbox("it-doctor-daemon")
+    try:
+        with silent().step("daemon") as step:
+            sandbox.start(made, tmp_path / "daemon.log", step)
+        monkeypatch.setenv("DOCKER_HOST", made.environment["DOCKER_HOST"])
+        yield made
+    finally:
+        sandbox.stop(made)
+
+
+def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> None:
+    case = Case(LAB, "docker", Choice("docker", "a Docker daemon answers"))
+    said = tools.DOCKER.look(case)
+    assert said is not None
+    assert (said.state, "a Docker daemon answers (version" in said.seen) == ("ok", True)
+    disk = tools.DOCKER_DISK.look(case)
+    assert disk is not None
+    assert str(daemon.data) in disk.seen
+    run(["docker", "import", "-", "it-doctor"], timeout=SECONDS, input=b"\0" * 10240)
+    for name in ("metallab-gone-client", "metallab-it-doctor-client", "somebody-else-s"):
+        run(["docker", "create", "--name", name, "it-doctor", "/nothing"], timeout=SECONDS)
+    left = leftovers.CONTAINERS.look(case)
+    assert left is not None
+    assert left.seen == "machines of labs without a folder here: metallab-gone-client"
+    run(["sh", "-c", left.fix], timeout=SECONDS)
+    again = leftovers.CONTAINERS.look(case)
+    assert again is not None
+    assert again.state == "ok"
 
 
 # -- the whole of it -------------------------------------------------------------------------------------------

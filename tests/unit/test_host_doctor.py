@@ -325,6 +325,29 @@ def test_a_port_that_somebody_listens_on_is_found(monkeypatch: pytest.MonkeyPatc
     assert network.is_free(port)
 
 
+def test_machines_of_labs_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    on_libvirt = on(tmp_path, {}, provider="libvirt", choice=Choice("libvirt", ""), known=frozenset({"unit"}))
+    programs(tmp_path, monkeypatch, virsh="echo metallab-unit_client; echo; echo metallab-gone_client; echo other")
+    verdict = verdict_of(leftovers.DOMAINS, on_libvirt)
+    assert verdict.seen.endswith(": metallab-gone_client")
+    assert verdict.fix.splitlines()[0] == "virsh destroy metallab-gone_client"
+    programs(tmp_path, monkeypatch, virsh="exit 1", VBoxManage=says("vms.txt"))
+    assert verdict_of(leftovers.DOMAINS, on_libvirt).state == "unseen"
+    on_virtualbox = on(tmp_path, {}, provider="virtualbox", choice=Choice("virtualbox", ""), known=frozenset({"unit"}))
+    assert verdict_of(leftovers.MACHINES, on_virtualbox).seen.endswith(": metallab-gone_worker-1")
+    on_docker = on(tmp_path, {}, choice=Choice("docker", "", Sandbox("unit-doctor")))
+    assert leftovers.CONTAINERS.look(on_docker) is None, "a daemon of the lab's own has no machines of others"
+
+
+def test_a_libvirtd_is_asked_for_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs(tmp_path, monkeypatch, virsh="echo Using library: libvirt 9.0.0; echo Running against daemon: 9.0.0")
+    case = on(tmp_path, {}, provider="libvirt", choice=Choice("libvirt", ""))
+    assert verdict_of(tools.LIBVIRTD, case).seen == "libvirtd 9.0.0 answers"
+    silent = on(tmp_path, {}, provider="libvirt", refusal=LabError(errors.PROVIDER_NONE, "no libvirtd answers"))
+    verdict = verdict_of(tools.LIBVIRTD, silent)
+    assert (verdict.entry, "usermod -aG libvirt" in verdict.fix) == (errors.PROVIDER_NONE, True)
+
+
 def test_proxies_are_those_of_this_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

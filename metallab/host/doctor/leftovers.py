@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -94,7 +93,7 @@ def domains(case: Case) -> Verdict | None:
     """Look for virtual machines on the host's libvirtd whose lab has no folder here."""
     if not case.on_the_host:
         return None
-    remove = " ; ".join(" ".join(argv) for argv in libvirt.remove_domain_argv("{}"))
+    remove = "\n".join(" ".join(argv) for argv in libvirt.remove_domain_argv("{}"))
     prefixes = [machine_prefix(lab) for lab in _labs(case)]
     return _named(["virsh", "list", "--all", "--name"], libvirt.SYSTEM, prefixes, remove)
 
@@ -129,7 +128,7 @@ def judge_named(*, said: str, prefixes: Sequence[str], remove: str) -> Verdict:
     left = [name for name in ours if not name.startswith(tuple(prefixes))]
     if left:
         seen = f"machines of labs without a folder here: {', '.join(left)}"
-        return warn(seen, os.linesep.join(remove.format(name) for name in left))
+        return warn(seen, "\n".join(remove.replace("{}", name) for name in left))
     return ok("no machine without a lab")
 
 
