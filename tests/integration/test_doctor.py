@@ -18,7 +18,7 @@ from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import silent
 from metallab.host import netns, sandbox
-from metallab.host.doctor import Case, Known, diagnose, kernel, leftovers, tools, tries
+from metallab.host.doctor import Case, Known, diagnose, docker, kernel, leftovers, tries
 from metallab.host.provider import Choice
 from metallab.host.sandbox import Sandbox
 from metallab.run.local import run
@@ -292,10 +292,10 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]
 
 def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> None:
     case = Case(LAB, "docker", Choice("docker", "a Docker daemon answers"))
-    said = tools.DOCKER.look(case)
+    said = docker.DAEMON.look(case)
     assert said is not None
     assert (said.state, "a Docker daemon answers (version" in said.seen) == ("ok", True)
-    disk = tools.DOCKER_DISK.look(case)
+    disk = docker.DISK.look(case)
     assert disk is not None
     assert str(daemon.data) in disk.seen
     run(["docker", "import", "-", "it-doctor"], timeout=SECONDS, input=b"\0" * 10240)

@@ -19,7 +19,21 @@ from metallab import errors, paths
 from metallab.config import Lab, parse
 from metallab.errors import LabError
 from metallab.host import doctor, provider
-from metallab.host.doctor import Case, Diagnosis, Finding, Known, checks, kernel, leftovers, machine, network, tools
+from metallab.host.doctor import (
+    Case,
+    Diagnosis,
+    Finding,
+    Known,
+    checks,
+    docker,
+    hypervisors,
+    kernel,
+    leftovers,
+    limits,
+    machine,
+    network,
+    tools,
+)
 from metallab.host.doctor.kernel import Tried
 from metallab.host.doctor.machine import Space
 from metallab.host.doctor.records import Check, Verdict, fail, ok, unseen, warn
@@ -28,7 +42,16 @@ from metallab.host.sandbox import Sandbox
 from metallab.run import capabilities
 
 DATA = Path(__file__).parent.parent / "data" / "host"
-MODULES = {"kernel": kernel, "leftovers": leftovers, "machine": machine, "network": network, "tools": tools}
+MODULES = {
+    "docker": docker,
+    "hypervisors": hypervisors,
+    "kernel": kernel,
+    "leftovers": leftovers,
+    "limits": limits,
+    "machine": machine,
+    "network": network,
+    "tools": tools,
+}
 SITUATIONS: list[dict[str, Any]] = yaml.safe_load((DATA / "situations.yaml").read_text(encoding="utf-8"))
 LAB = Lab(name="unit-doctor")
 
@@ -164,7 +187,7 @@ def verdict_of(check: Check, case: Case) -> Verdict:
 
 
 def test_a_host_without_proc_is_not_taken_for_a_good_one(tmp_path: Path) -> None:
-    looks = (machine.MEMORY_SHARED, machine.CGROUPS, machine.CAPABILITIES, machine.LIMITS, leftovers.FOLDERS)
+    looks = (machine.MEMORY_SHARED, limits.CGROUPS, limits.CAPABILITIES, limits.LIMITS, leftovers.FOLDERS)
     assert {verdict_of(check, on(tmp_path, {})).state for check in looks} == {"unseen"}
 
 
@@ -176,16 +199,16 @@ def test_memory_is_what_the_kernel_says_is_available(tmp_path: Path) -> None:
 
 def test_capabilities_are_those_of_the_bounding_set(tmp_path: Path) -> None:
     status = (DATA.parent / "cluster" / "proc-self-status.txt").read_text(encoding="ascii")
-    assert "CAP_SYS_RESOURCE" in verdict_of(machine.CAPABILITIES, on(tmp_path, {"proc/self/status": status})).seen
+    assert "CAP_SYS_RESOURCE" in verdict_of(limits.CAPABILITIES, on(tmp_path, {"proc/self/status": status})).seen
 
 
 def test_the_control_groups_of_this_captured_host_are_good(tmp_path: Path) -> None:
     mounts = (DATA / "mounts-v1.txt").read_text(encoding="ascii")
-    assert verdict_of(machine.CGROUPS, on(tmp_path, {"proc/mounts": mounts})).state == "ok"
+    assert verdict_of(limits.CGROUPS, on(tmp_path, {"proc/mounts": mounts})).state == "ok"
 
 
 def test_selinux_is_looked_for_where_it_is(tmp_path: Path) -> None:
-    assert verdict_of(machine.SECURITY, on(tmp_path, {"sys/fs/selinux/enforce": "1"})).state == "warn"
+    assert verdict_of(limits.SECURITY, on(tmp_path, {"sys/fs/selinux/enforce": "1"})).state == "warn"
 
 
 def test_sandboxes_of_labs_nobody_knows_are_named(tmp_path: Path) -> None:
@@ -207,9 +230,9 @@ def test_a_lab_folder_without_machines_is_named(tmp_path: Path, monkeypatch: pyt
 def test_kvm_is_loaded_when_the_module_of_this_processor_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch, VBoxManage="echo 7.0.20r163906")
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "here", "6.12.1-amd64", "", "x86_64")))
-    assert verdict_of(tools.VIRTUALBOX_KVM, on(tmp_path, {})).seen == "KVM is not loaded"
+    assert verdict_of(hypervisors.VIRTUALBOX_KVM, on(tmp_path, {})).seen == "KVM is not loaded"
     files = {"sys/module/kvm_intel/refcnt": "0", "sys/module/kvm/parameters/enable_virt_at_load": "Y\n"}
-    assert verdict_of(tools.VIRTUALBOX_KVM, on(tmp_path, files)).state == "fail"
+    assert verdict_of(hypervisors.VIRTUALBOX_KVM, on(tmp_path, files)).state == "fail"
 
 
 def test_firewalld_is_a_program_that_runs(tmp_path: Path) -> None:
@@ -258,25 +281,25 @@ def test_a_docker_daemon_is_asked_what_it_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     programs(tmp_path, monkeypatch, docker=says("docker-info.json"))
     case = on(tmp_path, {}, choice=HOSTS)
-    assert verdict_of(tools.DOCKER, case).seen == "a Docker daemon answers (version 20.10.24+dfsg1, overlay2)"
+    assert verdict_of(docker.DAEMON, case).seen == "a Docker daemon answers (version 20.10.24+dfsg1, overlay2)"
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
-    assert verdict_of(tools.DOCKER, case).entry is errors.PROVIDER_ELSEWHERE
+    assert verdict_of(docker.DAEMON, case).entry is errors.PROVIDER_ELSEWHERE
     programs(tmp_path, monkeypatch, docker="echo template: bad")
-    assert verdict_of(tools.DOCKER, case).seen == "not looked at: docker info says: template: bad"
+    assert verdict_of(docker.DAEMON, case).seen == "not looked at: docker info says: template: bad"
 
 
 def test_who_may_not_use_the_daemon_is_told_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DATA / "docker-version-refused.txt").read_text(encoding="utf-8").strip()
     programs(tmp_path, monkeypatch, docker=f"echo '{text}' >&2; exit 1")
     case = on(tmp_path, {}, refusal=LabError(errors.PROVIDER_NONE, "no Docker daemon answers"))
-    assert "usermod -aG docker" in verdict_of(tools.DOCKER, case).fix
+    assert "usermod -aG docker" in verdict_of(docker.DAEMON, case).fix
 
 
 def test_the_disk_of_docker_is_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch, docker=f"echo '{json.dumps({'DockerRootDir': str(tmp_path)})}'")
-    assert str(tmp_path) in verdict_of(tools.DOCKER_DISK, on(tmp_path, {}, choice=HOSTS)).seen
+    assert str(tmp_path) in verdict_of(docker.DISK, on(tmp_path, {}, choice=HOSTS)).seen
     programs(tmp_path, monkeypatch, docker="echo '{}'")
-    assert verdict_of(tools.DOCKER_DISK, on(tmp_path, {}, choice=HOSTS)).state == "unseen"
+    assert verdict_of(docker.DISK, on(tmp_path, {}, choice=HOSTS)).state == "unseen"
 
 
 def test_packages_that_are_missing_are_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +316,7 @@ def test_packages_that_are_missing_are_named_with_the_command(tmp_path: Path, mo
 
 def test_virtualbox_s_own_warning_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(tmp_path, monkeypatch, VBoxManage=says("vboxmanage-no-module.txt"))
-    assert "vboxdrv kernel module is not loaded" in verdict_of(tools.VIRTUALBOX, on(tmp_path, {})).seen
+    assert "vboxdrv kernel module is not loaded" in verdict_of(hypervisors.VIRTUALBOX, on(tmp_path, {})).seen
 
 
 def test_a_container_is_not_made_from_a_box(tmp_path: Path) -> None:
@@ -342,9 +365,9 @@ def test_machines_of_labs_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatc
 def test_a_libvirtd_is_asked_for_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     programs(tmp_path, monkeypatch, virsh="echo Using library: libvirt 9.0.0; echo Running against daemon: 9.0.0")
     case = on(tmp_path, {}, provider="libvirt", choice=Choice("libvirt", ""))
-    assert verdict_of(tools.LIBVIRTD, case).seen == "libvirtd 9.0.0 answers"
+    assert verdict_of(hypervisors.LIBVIRTD, case).seen == "libvirtd 9.0.0 answers"
     silent = on(tmp_path, {}, provider="libvirt", refusal=LabError(errors.PROVIDER_NONE, "no libvirtd answers"))
-    verdict = verdict_of(tools.LIBVIRTD, silent)
+    verdict = verdict_of(hypervisors.LIBVIRTD, silent)
     assert (verdict.entry, "usermod -aG libvirt" in verdict.fix) == (errors.PROVIDER_NONE, True)
 
 

@@ -8,7 +8,7 @@ from metallab import errors
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import Step, silent
-from metallab.host.doctor import kernel, leftovers, machine, network, tools
+from metallab.host.doctor import docker, hypervisors, kernel, leftovers, limits, machine, network, tools
 from metallab.host.doctor.records import Case, Check, Finding, Verdict, refused
 from metallab.workflow import Do, Job, perform
 
@@ -17,7 +17,7 @@ COMMON = (
     machine.CLOCK,
     machine.PROCESSORS,
     machine.DISK,
-    machine.LIMITS,
+    limits.LIMITS,
     network.PROXIES,
     kernel.USERS,
 )
@@ -25,10 +25,10 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     "docker": (
         *COMMON,
         machine.MEMORY_SHARED,
-        machine.CGROUPS,
-        machine.CAPABILITIES,
-        machine.INOTIFY,
-        machine.SECURITY,
+        limits.CGROUPS,
+        limits.CAPABILITIES,
+        limits.INOTIFY,
+        limits.SECURITY,
         kernel.NETWORK,
         kernel.NFTABLES,
         kernel.FORWARDING,
@@ -39,8 +39,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         tools.PACKAGES,
         tools.VAGRANT,
         tools.BOX,
-        tools.DOCKER,
-        tools.DOCKER_DISK,
+        docker.DAEMON,
+        docker.DISK,
         network.LAB_NETWORK,
         network.CLUSTER_NETWORKS,
     ),
@@ -53,8 +53,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         tools.PACKAGES,
         tools.VAGRANT,
         tools.PLUGIN,
-        tools.LIBVIRTD,
-        tools.LIBVIRT_DISK,
+        hypervisors.LIBVIRTD,
+        hypervisors.LIBVIRT_DISK,
         network.LAB_NETWORK,
         network.CLUSTER_NETWORKS,
         network.LIBVIRT_FIREWALL,
@@ -64,8 +64,8 @@ CHECKS: Mapping[str, Sequence[Check]] = {
         machine.MEMORY_APART,
         tools.PACKAGES,
         tools.VAGRANT,
-        tools.VIRTUALBOX,
-        tools.VIRTUALBOX_KVM,
+        hypervisors.VIRTUALBOX,
+        hypervisors.VIRTUALBOX_KVM,
         network.CLUSTER_NETWORKS,
         network.ADAPTERS,
         network.PORTS,
