@@ -35,7 +35,7 @@ from metallab.host.doctor import (
     tools,
 )
 from metallab.host.doctor.kernel import Tried
-from metallab.host.doctor.machine import Space
+from metallab.host.doctor.machine import Need, Space
 from metallab.host.doctor.records import Check, Verdict, fail, ok, unseen, warn
 from metallab.host.provider import Choice, Made
 from metallab.host.sandbox import Sandbox
@@ -64,9 +64,13 @@ def read(value: Any) -> Any:
     return value
 
 
+def space(place: Mapping[str, Any]) -> Space:
+    return Space(**{**place, "needed": Need(place["needed"], 20_000)})
+
+
 RECORDS: Mapping[str, Callable[[Any], tuple[str, Any]]] = {
     "without": lambda names: ("bounding", set(capabilities.NAMES) - set(names)),
-    "places": lambda places: ("places", [None if place is None else Space(**place) for place in places]),
+    "places": lambda places: ("places", [None if place is None else space(place) for place in places]),
     "tried": lambda tried: ("tried", Tried(**tried)),
 }
 """Facts that are records: under which name, and how they are made of plain values."""
@@ -205,6 +209,11 @@ def test_capabilities_are_those_of_the_bounding_set(tmp_path: Path) -> None:
 def test_the_control_groups_of_this_captured_host_are_good(tmp_path: Path) -> None:
     mounts = (DATA / "mounts-v1.txt").read_text(encoding="ascii")
     assert verdict_of(limits.CGROUPS, on(tmp_path, {"proc/mounts": mounts})).state == "ok"
+
+
+def test_of_a_lab_that_has_machines_no_more_is_asked(tmp_path: Path) -> None:
+    case = on(tmp_path, {"proc/meminfo": "MemAvailable: 1024 kB\n"}, exists=True)
+    assert {verdict_of(check, case).state for check in (limits.INOTIFY, machine.MEMORY_SHARED)} == {"ok"}
 
 
 def test_selinux_is_looked_for_where_it_is(tmp_path: Path) -> None:

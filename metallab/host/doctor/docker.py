@@ -118,7 +118,7 @@ def docker_disk(case: Case) -> Verdict | None:
         root = str(json.loads(_docker_words(["info", "--format", "{{json .}}"]))["DockerRootDir"])
     except (ValueError, KeyError):
         return unseen("docker info does not say where it keeps containers")
-    return machine.judge_disk([machine.space("Docker", Path(root), machine.LAB_GIB)], exists=case.exists)
+    return machine.judge_disk([machine.space("Docker", Path(root), machine.LAB)], exists=case.exists)
 
 
 DAEMON = Check("docker.daemon", docker)
