@@ -16,7 +16,7 @@ from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 @task(help={"output": "table (default) or json", "provider": PROVIDER_HELP})
 def doctor(session: Session, output: str = "table", provider: str = "") -> None:
-    """Look whether this host can carry a lab, and on which provider, and how to mend what is not good."""
+    """Look whether a lab can run here, on which provider, and how to mend what is wrong. Example: ./inv doctor."""
     lab = session.lab_on(provider)
     bundle = bundles.find()
     known = Known(made(lab), None if bundle is None else bundle.made, _labs())

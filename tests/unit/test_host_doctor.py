@@ -201,6 +201,29 @@ def test_memory_is_what_the_kernel_says_is_available(tmp_path: Path) -> None:
     assert (verdict.state, verdict.seen) == ("fail", "500 MiB free, the containers take about 1150 MiB")
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"memory.max": "1073741824\n", "memory.current": "536870912\n"},
+        {"memory/memory.limit_in_bytes": "1073741824\n", "memory/memory.usage_in_bytes": "536870912\n"},
+    ],
+)
+def test_inside_a_container_memory_is_what_that_may_have(tmp_path: Path, files: Mapping[str, str]) -> None:
+    case = on(tmp_path, {"proc/meminfo": "MemAvailable: 8192000 kB\n"})
+    assert verdict_of(machine.MEMORY_SHARED, case).state == "ok"
+    on(tmp_path, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    assert verdict_of(machine.MEMORY_SHARED, case).seen.startswith("512 MiB free")
+
+
+def test_inside_a_container_there_are_as_many_processes_as_that_may_have(tmp_path: Path) -> None:
+    files = {"proc/sys/fs/file-nr": "900\t0\t2466186\n", "proc/loadavg": "0.1 0.1 0.1 1/100 77\n"}
+    files |= {"proc/sys/kernel/pid_max": "4194304\n", "proc/sys/kernel/threads-max": "120000\n"}
+    case = on(tmp_path, {**files, "sys/fs/cgroup/pids.max": "max\n"})
+    assert verdict_of(limits.LIMITS, case).state == "ok"
+    on(tmp_path, {"sys/fs/cgroup/pids.max": "1000\n"})
+    assert verdict_of(limits.LIMITS, case).seen == "900 of 1000 processes are left"
+
+
 def test_capabilities_are_those_of_the_bounding_set(tmp_path: Path) -> None:
     status = (DATA.parent / "cluster" / "proc-self-status.txt").read_text(encoding="ascii")
     assert "CAP_SYS_RESOURCE" in verdict_of(limits.CAPABILITIES, on(tmp_path, {"proc/self/status": status})).seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -20,6 +21,9 @@ from metallab.run.result import CommandTimedOut, ToolMissing
 TRY_SECONDS = 30
 ROOT_WORDS = ("--ipc", "--uts", "--pid", "--fork", "--cgroup")
 """What a machine has of its own besides network and mounts."""
+FORBIDDEN = tuple(os.strerror(number) for number in (errno.EPERM, errno.EACCES, errno.EROFS))
+OUTSIDE = "something around this shell forbids it (a container, a service): run the lab on the host itself"
+"""Where not the kernel is at fault."""
 IPTABLES = """\
 *nat
 -A POSTROUTING -m addrtype --dst-type LOCAL -j MASQUERADE
@@ -84,13 +88,18 @@ def judge_tries(names: Mapping[str, str], tried: Tried) -> Verdict:
         if tried.root:
             return fail(errors.HOST_KERNEL, f"no namespaces can be made: {tried.nothing}")
         return unseen(f"this user may not make namespaces ({tried.nothing}), root may")
-    wrong = {words: tried.errors[name] for name, words in names.items() if tried.errors[name] is not None}
-    if not wrong:
+    reasons: dict[str, list[str]] = {}
+    for name, words in names.items():
+        error = tried.errors[name]
+        if error is not None:
+            reasons.setdefault(error, []).append(words)
+    if not reasons:
         return ok(f"tried, works: {', '.join(names.values())}")
-    said = ", ".join(f"{words} ({reason})" for words, reason in wrong.items())
+    said = "; ".join(f"{', '.join(words)} ({reason})" for reason, words in reasons.items())
     if not tried.root:
         return unseen(f"needs root: {said}")
-    return fail(errors.HOST_KERNEL, f"tried, does not work: {said}")
+    forbidden = all(reason in FORBIDDEN for reason in reasons)
+    return fail(errors.HOST_KERNEL, f"tried, does not work: {said}", OUTSIDE if forbidden else None)
 
 
 def _look(names: Mapping[str, str], case: Case) -> Verdict | None:

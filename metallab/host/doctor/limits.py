@@ -119,15 +119,17 @@ def inotify(case: Case) -> Verdict | None:
 def limits(case: Case) -> Verdict | None:
     """Look at what the host allows of open files and processes."""
     handles, tasks = case.read("/proc/sys/fs/file-nr"), case.read("/proc/loadavg")
-    most = [case.read(f"/proc/sys/kernel/{name}") for name in ("pid_max", "threads-max")]
+    most = [case.number(f"/proc/sys/kernel/{name}") for name in ("pid_max", "threads-max")]
     if handles is None or tasks is None or None in most:
         return unseen("/proc does not say")
+    # Of the control group at the root, which has one only inside a container.
+    most.append(case.number("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return judge_limits(
         files=None if hard == resource.RLIM_INFINITY else hard,
         handles=handles,
         tasks=tasks,
-        most=min(int(text) for text in most if text is not None),
+        most=min(number for number in most if number is not None),
     )
 
 

@@ -14,13 +14,16 @@ from pathlib import Path
 from metallab import errors, paths
 from metallab.errors import LabError
 from metallab.host import capacity, kvm
-from metallab.host.doctor.records import GIB, Case, Check, Verdict, fail, ok, refused, unseen, warn
+from metallab.host.doctor.records import GIB, MIB, Case, Check, Verdict, fail, ok, refused, unseen, warn
 
 WRITTEN = datetime(2026, 11, 1, tzinfo=timezone.utc)
 """No right clock shows a time before the lab was written."""
 OLDEST_PYTHON = (3, 10)
 TRIED = ("x86_64",)
 """Architectures a lab was ever made on."""
+CGROUP = "/sys/fs/cgroup"
+MEMORY_FILES = (("memory.max", "memory.limit_in_bytes"), ("memory.current", "memory.usage_in_bytes"))
+"""Limit and use of the control group at the root, in version 2 and 1: there only inside a container."""
 SHARED_MIB = {"control-plane": 700, "worker": 200, "client": 50}
 """What a system container has in use (measured: 685, 187 and 23 MiB)."""
 
@@ -90,6 +93,9 @@ def memory_shared(case: Case) -> Verdict | None:
     available = _meminfo(case)
     if available is None:
         return unseen("/proc/meminfo does not say MemAvailable")
+    limit, used = (case.number(f"{CGROUP}/{new}", f"{CGROUP}/memory/{old}") for new, old in MEMORY_FILES)
+    if limit is not None:
+        available = min(available, (limit - (used or 0)) // MIB)
     return judge_memory_shared(available=available, needed=needed, exists=case.exists)
 
 

@@ -91,6 +91,11 @@ class Case:
         except OSError:
             return None
 
+    def number(self, *paths: str) -> int | None:
+        """Return the number in the first of these files that holds one; None where none does (``max``: no limit)."""
+        texts = ((self.read(path) or "").strip() for path in paths)
+        return next((int(text) for text in texts if text.isdigit()), None)
+
 
 Look = Callable[[Case], "Verdict | None"]
 """Makes a check; None where it has nothing to do with this host or this lab."""
