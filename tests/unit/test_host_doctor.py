@@ -309,12 +309,20 @@ def test_vagrant_is_asked_for_its_version(tmp_path: Path, monkeypatch: pytest.Mo
     assert verdict_of(tools.VAGRANT, case).entry is errors.HOST_TOOL_MISSING
 
 
+def a_docker(info: str, endpoint: str) -> str:
+    """Return a docker program whose daemon says ``info`` and is reached at ``endpoint``."""
+    return f'if [ "$1" = context ]; then echo "{endpoint}"; exit; fi\n{info}'
+
+
 def test_a_docker_daemon_is_asked_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    programs(tmp_path, monkeypatch, docker=says("docker-info.json"))
+    programs(tmp_path, monkeypatch, docker=a_docker(says("docker-info.json"), "unix:///var/run/docker.sock"))
     case = on(tmp_path, {}, choice=HOSTS)
     assert verdict_of(docker.DAEMON, case).seen == "a Docker daemon answers (version 20.10.24+dfsg1, overlay2)"
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    assert "tcp://192.0.2.1:2375" in verdict_of(docker.DAEMON, case).seen
+    monkeypatch.delenv("DOCKER_HOST")
+    programs(tmp_path, monkeypatch, docker=a_docker(says("docker-info.json"), "ssh://me@elsewhere"))
     assert verdict_of(docker.DAEMON, case).entry is errors.PROVIDER_ELSEWHERE
     programs(tmp_path, monkeypatch, docker="echo template: bad")
     assert verdict_of(docker.DAEMON, case).seen == "not looked at: docker info says: template: bad"

@@ -31,9 +31,15 @@ def docker(case: Case) -> Verdict | None:
         return judge_no_daemon(words=_docker_words([]), error=case.refusal)
     info = _docker_words(["info", "--format", "{{json .}}"])
     try:
-        return judge_docker(info=json.loads(info), host=os.environ.get("DOCKER_HOST", ""))
+        return judge_docker(info=json.loads(info), host=_endpoint())
     except ValueError:
         return unseen(f"docker info says: {info[:200]}")
+
+
+def _endpoint() -> str:
+    """Return where the docker program reaches its daemon: DOCKER_HOST, else what its context says."""
+    asked = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    return os.environ.get("DOCKER_HOST") or _docker_words(asked)
 
 
 def _docker_words(words: Sequence[str]) -> str:
@@ -51,7 +57,7 @@ def _docker_words(words: Sequence[str]) -> str:
 def judge_docker(*, info: Mapping[str, Any], host: str) -> Verdict:
     """Judge ``docker info`` of a daemon of the host's: its version, and whether its networks are this host's.
 
-    ``host`` is DOCKER_HOST.
+    ``host`` is where it is reached.
     """
     version = str(info.get("ServerVersion", ""))
     words = f"a Docker daemon answers (version {version or '?'}, {info.get('Driver', '?')})"
@@ -71,7 +77,7 @@ def judge_docker(*, info: Mapping[str, Any], host: str) -> Verdict:
 def _elsewhere(info: Mapping[str, Any], host: str) -> str:
     """Return why a daemon's networks are not this host's, empty when they are."""
     if host and not host.startswith("unix://"):
-        return f"DOCKER_HOST is {host}"
+        return f"it is reached at {host}"
     if "Docker Desktop" in str(info.get("OperatingSystem", "")):
         return "it is Docker Desktop's, in a virtual machine"
     if any("rootless" in str(option) for option in info.get("SecurityOptions") or ()):
@@ -88,8 +94,6 @@ def judge_own_daemon(*, reason: str, words: str, host: str) -> Verdict:
     if OLD_CLIENT in words:
         seen = f"{reason}; one is there, but refuses this docker program: {_last(words)}"
         return warn(seen, "install a newer docker program (the package docker-ce-cli) to use that daemon")
-    if "permission denied" in words:
-        return warn(f"{reason}; one is there and refuses this user")
     if host:
         return warn(f"{reason}; DOCKER_HOST is {host}", "unset DOCKER_HOST, or start what it names")
     return ok(reason)
