@@ -18,7 +18,7 @@ from metallab import bundle as bundles
 from metallab import errors, paths
 from metallab.config import Lab, parse
 from metallab.errors import LabError
-from metallab.host import doctor, provider
+from metallab.host import doctor, packages, provider
 from metallab.host.doctor import (
     Case,
     Diagnosis,
@@ -352,6 +352,18 @@ def test_packages_that_are_missing_are_named_with_the_command(tmp_path: Path, mo
     assert "gcc" not in lacking.seen, "the bundle is made"
     assert lacking.fix == "./inv setup --provider docker"
     assert "gcc" in verdict_of(tools.PACKAGES, on(tmp_path, {})).seen
+
+
+def test_what_only_a_box_is_made_with_may_be_missing() -> None:
+    (mke2fs,) = (package for package in packages.PACKAGES if package.need == "mke2fs")
+    verdict = tools.judge_packages((), (mke2fs,), provider="libvirt")
+    assert (verdict.state, verdict.seen.split(": ")[1], verdict.fix) == (
+        "warn",
+        "mke2fs",
+        "./inv setup --provider libvirt",
+    )
+    assert tools.judge_packages((mke2fs,), (mke2fs,), provider="libvirt").state == "fail"
+    assert tools.judge_packages((), (), provider="libvirt").state == "ok"
 
 
 def test_virtualbox_s_own_warning_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,12 @@ LAST_BEFORE, FIRST_AFTER = (2, 3, 4), (2, 4, 1)
 """Vagrant's versions around the ones with which users could not run vagrant-libvirt: vagrant-libvirt issue 1749."""
 KNOWN_GOOD = "2.3.4 and 2.4.1 or newer are known to work"
 OLDEST_VAGRANT, NEWEST_VAGRANT = (2, 3), (2, 5)
-PURPOSES: Mapping[str, tuple[Purpose, ...]] = {
-    "docker": ("docker",),
-    "libvirt": ("libvirt", "disk"),
-    "virtualbox": ("virtualbox", "disk"),
+PURPOSES: Mapping[str, tuple[tuple[Purpose, ...], tuple[Purpose, ...]]] = {
+    "docker": (("docker",), ()),
+    "libvirt": (("libvirt",), ("disk",)),
+    "virtualbox": (("virtualbox",), ("disk",)),
 }
+"""What a provider's lab needs programs for: to run, and to have its box made."""
 
 
 def version_in(text: str) -> Version | None:
@@ -37,16 +38,21 @@ def version_in(text: str) -> Version | None:
 
 def needed_packages(case: Case) -> Verdict | None:
     """Look for the programs; what only bundle and box are made with is not needed once there is a bundle."""
-    common: tuple[Purpose, ...] = ("lab",) if case.bundled is not None else FOR_A_LAB
-    return judge_packages(packages.missing(*common, *PURPOSES[case.provider]), provider=case.provider)
+    to_run, to_make = PURPOSES[case.provider]
+    if case.bundled is None:
+        return judge_packages(packages.missing(*FOR_A_LAB, *to_run, *to_make), (), provider=case.provider)
+    for_box = packages.missing(*to_make) if to_make else ()
+    return judge_packages(packages.missing("lab", *to_run), for_box, provider=case.provider)
 
 
-def judge_packages(missing: Sequence[Package], *, provider: str) -> Verdict:
-    """Judge what is missing."""
-    if not missing:
-        return ok("all programs and headers are there")
-    names = ", ".join(package.need for package in missing)
-    return fail(errors.HOST_PACKAGES_MISSING, f"missing: {names}", f"./inv setup --provider {provider}")
+def judge_packages(missing: Sequence[Package], for_box: Sequence[Package], *, provider: str) -> Verdict:
+    """Judge what is missing; ``for_box`` is what only the provider's box is made with, which may be there already."""
+    fix = f"./inv setup --provider {provider}"
+    if missing:
+        return fail(errors.HOST_PACKAGES_MISSING, f"missing: {', '.join(each.need for each in missing)}", fix)
+    if for_box:
+        return warn(f"missing, if the box is still to be made: {', '.join(each.need for each in for_box)}", fix)
+    return ok("all programs and headers are there")
 
 
 # -- Vagrant ---------------------------------------------------------------------------------------------------
