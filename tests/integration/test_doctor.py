@@ -18,8 +18,9 @@ from metallab import paths
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import silent
-from metallab.host import netns, sandbox
-from metallab.host.doctor import Case, Known, diagnose, docker, kernel, leftovers, tries
+from metallab.host import libvirt, netns, sandbox
+from metallab.host.daemons import LIBVIRT
+from metallab.host.doctor import Case, Known, diagnose, docker, hypervisors, kernel, leftovers, tries
 from metallab.host.provider import Choice
 from metallab.host.sandbox import Sandbox
 from metallab.run.local import run
@@ -307,6 +308,41 @@ def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> No
     assert left.seen == "machines of labs without a folder here: metallab-gone-client"
     run(["sh", "-c", left.fix], timeout=SECONDS)
     again = leftovers.CONTAINERS.look(case)
+    assert again is not None
+    assert again.state == "ok"
+
+
+@pytest.fixture
+def libvirtd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A libvirtd that stands for the host's own."""
+    if shutil.which("libvirtd") is None or shutil.which("virsh") is None:
+        pytest.skip("needs libvirtd: ./inv setup --provider libvirt")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Sandbox("it-doctor-libvirtd", LIBVIRT)
+    try:
+        with silent().step("daemon") as step:
+            sandbox.start(made, tmp_path / "daemon.log", step)
+        monkeypatch.setattr(libvirt, "SYSTEM", made.environment)
+        yield
+    finally:
+        sandbox.stop(made)
+
+
+@pytest.mark.usefixtures("libvirtd")
+def test_a_libvirtd_of_the_host_s_and_what_a_lab_left_on_it() -> None:
+    case = Case(LAB, "libvirt", Choice("libvirt", "a libvirtd answers", host=libvirt.SYSTEM))
+    said = hypervisors.LIBVIRTD.look(case)
+    assert said is not None
+    assert (said.state in ("ok", "warn"), " answers" in said.seen) == (True, True)
+    for name in ("metallab-gone_client", "metallab-it-doctor_client", "somebody-else-s"):
+        machine = f"<domain type='qemu'><name>{name}</name><memory>65536</memory><os><type>hvm</type></os></domain>"
+        run(["virsh", "define", "/dev/stdin"], timeout=SECONDS, env=libvirt.SYSTEM, input=machine)
+    left = leftovers.DOMAINS.look(case)
+    assert left is not None
+    assert left.seen == "machines of labs without a folder here: metallab-gone_client"
+    # It was never started and has no disk: only one of the three commands has something to do.
+    run(["sh", "-c", left.fix], timeout=SECONDS, check=False)
+    again = leftovers.DOMAINS.look(case)
     assert again is not None
     assert again.state == "ok"
 

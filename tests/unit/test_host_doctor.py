@@ -405,7 +405,7 @@ def test_machines_of_labs_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatc
     programs(tmp_path, monkeypatch, virsh="echo metallab-unit_client; echo; echo metallab-gone_client; echo other")
     verdict = verdict_of(leftovers.DOMAINS, on_libvirt)
     assert verdict.seen.endswith(": metallab-gone_client")
-    assert verdict.fix.splitlines()[0] == "virsh destroy metallab-gone_client"
+    assert verdict.fix.splitlines()[0] == "virsh --connect qemu:///system destroy metallab-gone_client"
     programs(tmp_path, monkeypatch, virsh="exit 1", VBoxManage=says("vms.txt"))
     assert verdict_of(leftovers.DOMAINS, on_libvirt).state == "unseen"
     on_virtualbox = on(tmp_path, {}, provider="virtualbox", choice=Choice("virtualbox", ""), known=frozenset({"unit"}))

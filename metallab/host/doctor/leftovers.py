@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -93,7 +94,9 @@ def domains(case: Case) -> Verdict | None:
     """Look for virtual machines on the host's libvirtd whose lab has no folder here."""
     if not case.on_the_host:
         return None
-    remove = "\n".join(" ".join(argv) for argv in libvirt.remove_domain_argv("{}"))
+    # An ordinary user's virsh asks a libvirtd of the user's own unless it is told.
+    virsh = f"virsh --connect {shlex.quote(libvirt.SYSTEM['LIBVIRT_DEFAULT_URI'])}"
+    remove = "\n".join(" ".join((virsh, *argv[1:])) for argv in libvirt.remove_domain_argv("{}"))
     prefixes = [machine_prefix(lab) for lab in _labs(case)]
     return _named(["virsh", "list", "--all", "--name"], libvirt.SYSTEM, prefixes, remove)
 

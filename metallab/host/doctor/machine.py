@@ -217,12 +217,15 @@ FIXES: Mapping[str, str] = {
 }
 
 
+NO_HELP = "no setting helps: use another host, or --provider docker"
+
+
 def judge_kvm(*, works: bool, evidence: str) -> Verdict:
     """Judge the try: without KVM machines are emulated, many times slower."""
     if works:
         return ok(evidence)
-    fix = next((fix for words, fix in FIXES.items() if words in evidence), "")
-    return warn(f"{evidence}: machines are emulated, a lab takes about 20 minutes", fix or "use a host with KVM")
+    fix = next((fix for words, fix in FIXES.items() if words in evidence), NO_HELP)
+    return warn(f"{evidence}: machines are emulated, a lab takes about 20 minutes", fix)
 
 
 SYSTEM = Check("host.system", system)
