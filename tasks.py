@@ -11,6 +11,7 @@ from metallab.tasks import (
     config,
     demo,
     doctor,
+    explain,
     iperf3,
     kubectl,
     lab,
@@ -40,6 +41,7 @@ ns = Collection(
     verify.verify,
     kubectl.kubectl,
     Collection.from_module(config, name="config"),
+    explain.explain,
     # for the people who work on it
     quality.lint,
     bench.bench,

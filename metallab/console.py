@@ -365,18 +365,22 @@ def confirm(question: str) -> bool:
 
 
 def error_text(error: LabError) -> str:
-    """Return an error as a person should read it: what, where, the evidence, and what to do next."""
+    """Return an error as a person should read it: what, where, the evidence, why, and what to do next."""
     lines = [f"✗ {error.entry.id}  {error.entry.title}", f"  {error.what}"]
     if error.where:
         lines.append(f"  where: {error.where}")
     lines += [f"    | {part}" for part in error.detail.rstrip().splitlines()]
-    lines += [f"  what to do: {error.fix}", f"  more: {ANCHORS}#{error.entry.id.lower()}"]
+    lines += [
+        f"  why: {error.entry.cause}",
+        f"  what to do: {error.fix}",
+        f"  more: {ANCHORS}#{error.entry.id.lower()}",
+    ]
     return "\n".join(lines)
 
 
 def show_error(error: LabError) -> None:
     """Write an error to stderr, once, at the end of a command."""
-    _show(error_text(error), {"✗": "bold red", "  what to do:": "bold", "  where:": "bold"})
+    _show(error_text(error), {"✗": "bold red", "  what to do:": "bold", "  where:": "bold", "  why:": "bold"})
 
 
 def show_interrupted() -> None:

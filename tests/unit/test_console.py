@@ -204,6 +204,7 @@ def test_an_error_says_what_where_why_and_what_next() -> None:
         "  where: worker-1",
         "    | a",
         "    | b",
+        "  why: it is off, still booting, or its address in the lab network is gone",
         "  what to do: run: ./inv lab.status, then ./inv lab.up to heal it",
         "  more: docs/troubleshooting.md#lab-mach-002",
     ]
@@ -211,7 +212,11 @@ def test_an_error_says_what_where_why_and_what_next() -> None:
 
 def test_an_error_without_evidence_is_short() -> None:
     error = LabError(errors.MACHINE_NOT_UP, "it is not up", fix="turn it on")
-    assert console.error_text(error).splitlines()[1:3] == ["  it is not up", "  what to do: turn it on"]
+    assert console.error_text(error).splitlines()[1:4] == [
+        "  it is not up",
+        f"  why: {errors.MACHINE_NOT_UP.cause}",
+        "  what to do: turn it on",
+    ]
 
 
 def test_errors_go_to_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
