@@ -22,7 +22,8 @@ def find(word: str) -> Entry:
     if asked in known:
         return known[asked]
     near = difflib.get_close_matches(asked, known, n=3)
-    fix = f"did you mean {' or '.join(near)}?" if near else "an id looks like LAB-HOST-001; ./inv explain all lists them"
+    lists = "an id looks like LAB-HOST-001; ./inv explain all lists them"
+    fix = f"did you mean {' or '.join(near)}?" if near else lists
     raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no error has the id {word!r}", fix=fix)
 
 
