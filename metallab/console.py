@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -50,18 +51,36 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "–": "-", "…": ".", "·": "*
 
 
 @contextlib.contextmanager
-def open_sink(stream: TextIO | None = None, environ: Mapping[str, str] | None = None) -> Iterator[Sink]:
-    """Give a sink for progress events that fits where stderr goes, for the length of one command."""
+def open_sink(
+    stream: TextIO | None = None, environ: Mapping[str, str] | None = None, *, plain: bool = False
+) -> Iterator[Sink]:
+    """Give a sink for progress events that fits where stderr goes, for the length of one command.
+
+    Where events go to stdout (:func:`events_on_stdout`), that is the sink. ``plain`` wants lines, not a moving part.
+    """
     stream = sys.stderr if stream is None else stream
     kind = choose(stream, os.environ if environ is None else environ)
-    if kind == "json":
+    if _on_stdout is not None:
+        yield _on_stdout
+    elif kind == "json":
         yield JsonSink(stream)
-    elif kind == "live":
+    elif kind == "live" and not plain:
         with LiveSink(stream) as live:
             yield live
     else:
-        with PlainSink(stream) as plain:
-            yield plain
+        with PlainSink(stream) as lines:
+            yield lines
+
+
+@contextlib.contextmanager
+def events_on_stdout(*, wanted: bool) -> Iterator[None]:
+    """Have everything a command says on stdout as one JSON object a line, for the block: events, data, and the end."""
+    global _on_stdout  # noqa: PLW0603 - there is one stdout
+    _on_stdout = JsonSink(sys.stdout) if wanted else None
+    try:
+        yield
+    finally:
+        _on_stdout = None
 
 
 def choose(stream: TextIO, environ: Mapping[str, str]) -> str:
@@ -198,8 +217,12 @@ class JsonSink:
             "done": event.done,
             "total": event.total,
         }
+        self.write({key: value for key, value in record.items() if value not in (None, "")})
+
+    def write(self, record: Mapping[str, object]) -> None:
+        """Write an object as one line."""
         with self._lock:
-            _write(self._stream, json.dumps({key: value for key, value in record.items() if value not in (None, "")}))
+            _write(self._stream, json.dumps(record))
 
 
 class LiveSink:
@@ -295,6 +318,7 @@ class LiveSink:
 
 
 _on_screen: LiveSink | None = None
+_on_stdout: JsonSink | None = None
 
 
 # -- data on stdout ----------------------------------------------------------------------------------------------
@@ -302,6 +326,9 @@ _on_screen: LiveSink | None = None
 
 def line(text: str) -> None:
     """Write one line of data to stdout, around whatever moves on the terminal."""
+    if _on_stdout is not None:
+        _on_stdout.write({"kind": "line", "text": text})
+        return
     with _quiet():
         _write(sys.stdout, text)
 
@@ -310,6 +337,11 @@ def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None
 ) -> None:
     """Write a table to stdout. ``styles`` colours whole cells by their text (``{"✗": "red"}``)."""
+    if _on_stdout is not None:
+        _on_stdout.write(
+            {"kind": "table", "title": title, "columns": list(columns), "rows": [list(row) for row in rows]}
+        )
+        return
     with _quiet():
         console = _console(sys.stdout)
         text = _table_text(console, title, columns, rows, styles or {})
@@ -388,10 +420,39 @@ def show_interrupted() -> None:
     _show("stopped. Run the same command again: it goes on where it was.", {})
 
 
-def show_bug(error: BaseException, traceback: str) -> None:
+def show_bug(report: str) -> None:
     """Write what a program error looks like: not the user's fault, with what a report needs."""
-    text = f"{traceback.rstrip()}\n✗ this is a mistake in metallab itself ({type(error).__name__}: {error})"
-    _show(f"{text}\n  what to do: please report it with the lines above", {"✗": "bold red"})
+    _show(report, {"✗": "bold red", "  what to do:": "bold"})
+
+
+def show_story(text: str) -> None:
+    """Write what only those want to see who asked for the whole story."""
+    _show(text, {})
+
+
+def show_end(code: int, error: LabError | None) -> None:
+    """Write how the command ended, where its events go to stdout; otherwise the exit code says it."""
+    if _on_stdout is None:
+        return
+    record: dict[str, object] = {"kind": "result", "ok": code == 0, "code": code}
+    if error is not None:
+        record |= {"id": error.entry.id, "title": error.entry.title, "what": error.what, "where": error.where}
+        record |= {"cause": error.entry.cause, "fix": error.fix, "detail": error.detail}
+    _on_stdout.write({key: value for key, value in record.items() if value != ""})
+
+
+def give_up_stdout() -> None:
+    """Let go of a stdout nobody reads any more: Python would complain of it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class StoryHandler(logging.Handler):
+    """Writes log records to stderr, each as a line that says it is part of the story (``--debug``)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; may be called from any thread."""
+        _show(f" # {record.getMessage()}", {})
 
 
 def _show(text: str, styles: Mapping[str, str]) -> None:

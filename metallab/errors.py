@@ -150,6 +150,34 @@ HOST_MEMORY = Entry(
     "take a worker out of machines: in lab.yaml, end other programs, or use --provider docker, whose machines share "
     "the host's memory",
 )
+HOST_DISK_FULL = Entry(
+    "LAB-HOST-013",
+    ExitCode.HOST,
+    "the disk is full",
+    "the file system has no room left for what the command writes, or your quota is used up",
+    "make room (df -h names the file system), then run the same command again; it goes on",
+)
+HOST_FILE = Entry(
+    "LAB-HOST-014",
+    ExitCode.HOST,
+    "a file or folder cannot be used",
+    "it belongs to another user, lies on a read-only file system, or is not what it should be",
+    "look at it with ls -ld and give it to the user who runs ./inv, then run the same command again",
+)
+HOST_EXHAUSTED = Entry(
+    "LAB-HOST-015",
+    ExitCode.HOST,
+    "this host has no more memory, processes or open files for the command",
+    "other programs take them, or a limit of this user's is low",
+    "end other programs or raise the limit (ulimit -a shows them), then run the same command again",
+)
+HOST_FILE_DAMAGED = Entry(
+    "LAB-HOST-016",
+    ExitCode.HOST,
+    "a file the lab has written for itself is damaged",
+    "it was changed by hand, or cut short by a full disk or a power cut",
+    "run: ./inv lab.destroy --yes, then ./inv lab.up",
+)
 # -- config ----------------------------------------------------------------------------------------------------
 CONFIG_UNREADABLE = Entry(
     "LAB-CONF-001",

@@ -189,9 +189,7 @@ def prepare(lab: Lab, events: Events) -> Site:
     here = Site.of(lab)
     choice, labdir = here.choice, here.labdir
     provider = providers.of(choice.provider)
-    if lab.provider not in ("auto", choice.provider):
-        what = f"the lab {lab.name} was made with {choice.provider}, not {lab.provider}"
-        raise LabError(errors.PROVIDER_OTHER, what)
+    refuse_other_provider(lab, choice.provider)
     is_new = not labdir.inventory.exists()
     if is_new:
         events.note(f"provider {choice.provider}: {choice.reason}")
@@ -211,6 +209,13 @@ def prepare(lab: Lab, events: Events) -> Site:
         provider.make_ready(here, bundle, box, events)
         _write_inventory(here, bundle, box)
     return here
+
+
+def refuse_other_provider(lab: Lab, made_with: str) -> None:
+    """Refuse to go on with a lab on another provider than its machines were made with. Raises LAB-PROV-005."""
+    if lab.provider not in ("auto", made_with):
+        what = f"the lab {lab.name} was made with {made_with}, not {lab.provider}"
+        raise LabError(errors.PROVIDER_OTHER, what)
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:

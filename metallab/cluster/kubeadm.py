@@ -26,6 +26,7 @@ from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Step
+from metallab.redaction import redact
 from metallab.run import capabilities, pace, wait
 from metallab.run.result import CommandFailed, Result, Runner
 from metallab.run.wait import NotYet
@@ -235,11 +236,6 @@ def new_token() -> Token:
     """Return a new random bootstrap token, in the form Kubernetes demands: 6 and 16 of a-z0-9."""
     letters = string.ascii_lowercase + string.digits
     return Token(*("".join(secrets.choice(letters) for _ in range(length)) for length in (6, 16)))
-
-
-def redact(text: str) -> str:
-    """Return ``text`` without bootstrap tokens; kubeadm prints the one it was given."""
-    return re.sub(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "(token)", text)
 
 
 def _mint_token(cluster: Cluster) -> Token:

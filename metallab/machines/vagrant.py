@@ -248,7 +248,7 @@ class _Library:
         if vagrant.get_vagrant_executable() is None:
             raise ToolMissing("vagrant")
         self._call = call
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed after the one call this object is for
         self._vagrant = vagrant.Vagrant(
             root=str(paths.repo_root()), env={**os.environ, **variables}, err_cm=self._keep_words
         )
@@ -266,10 +266,13 @@ class _Library:
     def _guard(self, ask: Callable[[], _T]) -> _T:
         try:
             return ask()
-        except (subprocess.CalledProcessError, OSError) as error:
+        # What it says may also be something the library cannot read: then it fails on its own parser.
+        except (subprocess.CalledProcessError, OSError, LookupError, ValueError, AttributeError, TypeError) as error:
             self._said.seek(0)
             said = self._said.read().decode(errors="replace")
             raise _failed(self._call, said or str(getattr(error, "output", "") or error)) from error
+        finally:
+            self._said.close()
 
 
 class _Log:

@@ -10,7 +10,7 @@ from metallab.site import likely_provider
 from metallab.tasks._task import Session, task
 
 
-@task(help={"rebuild": "build it again though it is there", "format": "docker, libvirt or virtualbox"})
+@task(help={"rebuild": "build it again though it is there", "format": "docker, libvirt or virtualbox"}, long=True)
 def build(session: Session, rebuild: bool = False, format: str = "") -> None:  # noqa: A002 - the word of the command line
     """Build the golden root and a provider's box from the bundle. Example: ./inv box.build --format libvirt."""
     provider = providers.of(likely_provider(session.lab_on(format)))

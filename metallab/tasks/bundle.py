@@ -12,7 +12,10 @@ from metallab.tasks._task import Session, task
 COLUMNS = ("kind", "name", "version", "MB", "sha256")
 
 
-@task(help={"update-lock": "write bundle.lock.json anew, do not compare with it", "rebuild": "make all of it again"})
+@task(
+    help={"update-lock": "write bundle.lock.json anew, do not compare with it", "rebuild": "make all of it again"},
+    long=True,
+)
 def build(session: Session, update_lock: bool = False, rebuild: bool = False) -> None:
     """Build the bundle, or go on where an interruption left it. Example: ./inv bundle.build."""
     bundles.build(session.events, update_lock=update_lock, rebuild=rebuild)

@@ -11,7 +11,7 @@ from metallab.tasks.setup import install, purposes_of
 from metallab.tasks.verify import prove
 
 
-@task(help={"yes": "install missing host packages without asking", "provider": PROVIDER_HELP})
+@task(help={"yes": "install missing host packages without asking", "provider": PROVIDER_HELP}, long=True)
 def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     """From a bare host to the proof: packages, bundle, box, lab, MetalLB, iperf3, verify. Example: ./inv demo --yes."""
     lab, events = session.lab_on(provider), session.events

@@ -13,7 +13,7 @@ from metallab.tasks._task import Session, task
 from metallab.tasks.verify import require_seconds
 
 
-@task
+@task(long=True)
 def deploy(session: Session) -> None:
     """Deploy the iperf3 server and its TCP and UDP services on one address. Example: ./inv iperf3.deploy."""
     steps.deploy_example(existing(session.lab), session.events)
@@ -32,7 +32,7 @@ def run(session: Session, udp: bool = False, seconds: int = SECONDS) -> None:
     iperf3.stream(client, address, udp=udp, seconds=seconds, on_line=console.line)
 
 
-@task
+@task(long=True)
 def delete(session: Session) -> None:
     """Delete the iperf3 server and its services; MetalLB stays. Example: ./inv iperf3.delete."""
     with session.events.step("delete the iperf3 example") as step:

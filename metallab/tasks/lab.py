@@ -11,7 +11,7 @@ from metallab.site import existing
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 
-@task(help={"provider": PROVIDER_HELP})
+@task(help={"provider": PROVIDER_HELP}, long=True)
 def up(session: Session, provider: str = "") -> None:
     """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up."""
     steps.bring_up(session.lab_on(provider), session.events)
@@ -36,7 +36,7 @@ def ssh(session: Session, name: str) -> None:
     access.become_ssh(site.lab, site.labdir, name, session.remainder)
 
 
-@task(help={"yes": "do not ask"})
+@task(help={"yes": "do not ask"}, long=True)
 def destroy(session: Session, yes: bool = False) -> None:
     """Remove the machines, the cluster and the sandbox; the cache stays. Example: ./inv lab.destroy --yes."""
     if not yes:
@@ -44,7 +44,7 @@ def destroy(session: Session, yes: bool = False) -> None:
     steps.tear_down(session.lab, session.events)
 
 
-@task
+@task(long=True)
 def halt(session: Session) -> None:
     """Power the machines off; ./inv lab.up brings them back. Example: ./inv lab.halt."""
     steps.halt(session.lab, session.events)
@@ -56,7 +56,7 @@ def inventory(session: Session) -> None:
     console.line(str(steps.write_inventory(session.lab, session.events).labdir.inventory))
 
 
-@task
+@task(long=True)
 def prepare(session: Session) -> None:
     """Make what a bare `vagrant up` needs and print the file it reads. Example: ./inv lab.prepare."""
     console.line(str(steps.prepare(session.lab, session.events).labdir.inventory))

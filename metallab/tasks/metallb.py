@@ -12,7 +12,7 @@ from metallab.site import existing
 from metallab.tasks._task import Session, finish, task
 
 
-@task
+@task(long=True)
 def install(session: Session) -> None:
     """Install MetalLB with the lab's address pool. Example: ./inv metallb.install."""
     steps.install_metallb(existing(session.lab), session.events)

@@ -14,7 +14,7 @@ from metallab.site import likely_provider
 from metallab.tasks._task import PROVIDER_HELP, Session, task
 
 
-@task(help={"yes": "install without asking", "provider": PROVIDER_HELP})
+@task(help={"yes": "install without asking", "provider": PROVIDER_HELP}, long=True)
 def setup(session: Session, yes: bool = False, provider: str = "") -> None:
     """Name the host packages the lab needs and lacks, and install them with your consent."""
     install(session.events, yes=yes, purposes=purposes_of(session.lab_on(provider)))

@@ -13,13 +13,13 @@ COLUMNS = ("name", "made", "machines")
 NAME_HELP = "of the snapshot: a-z, 0-9 and dashes, up to 24"
 
 
-@task(positional=["name"], help={"name": NAME_HELP})
+@task(positional=["name"], help={"name": NAME_HELP}, long=True)
 def save(session: Session, name: str) -> None:
     """Keep all machines as they are now; they pause for it. Example: ./inv lab.snapshot.save fresh."""
     snapshots.save(session.lab, name, session.events)
 
 
-@task(positional=["name"], help={"name": NAME_HELP})
+@task(positional=["name"], help={"name": NAME_HELP}, long=True)
 def restore(session: Session, name: str) -> None:
     """Put all machines back, and wait until the cluster works. Example: ./inv lab.snapshot.restore fresh."""
     snapshots.restore(session.lab, name, session.events)
@@ -39,7 +39,7 @@ def list(session: Session, output: str = "table") -> None:  # noqa: A001 - the t
         raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: table, json")
 
 
-@task(positional=["name"], help={"name": NAME_HELP})
+@task(positional=["name"], help={"name": NAME_HELP}, long=True)
 def delete(session: Session, name: str) -> None:
     """Remove a snapshot; the machines stay as they are. Example: ./inv lab.snapshot.delete fresh."""
     snapshots.delete(session.lab, name, session.events)

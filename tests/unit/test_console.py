@@ -222,7 +222,7 @@ def test_an_error_without_evidence_is_short() -> None:
 def test_errors_go_to_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(LabError(errors.MACHINE_NOT_UP, "it is not up"))
     console.show_interrupted()
-    console.show_bug(ValueError("odd"), "Traceback …\n")
+    console.show_bug("Traceback …\n✗ this is a mistake in metallab itself (ValueError: odd)")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "LAB-MACH-007" in captured.err
