@@ -201,10 +201,11 @@ class PlainSink:
 
 
 class JsonSink:
-    """One JSON object a line and event, for programs that watch."""
+    """One JSON object a line and event, for programs that watch. Work goes on when nobody reads them any more."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._unread = False
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
@@ -222,7 +223,13 @@ class JsonSink:
     def write(self, record: Mapping[str, object]) -> None:
         """Write an object as one line."""
         with self._lock:
-            _write(self._stream, json.dumps(record))
+            if self._unread:
+                return
+            try:
+                _write(self._stream, json.dumps(record))
+            except BrokenPipeError:
+                self._unread = True
+                give_up_stdout()
 
 
 class LiveSink:
@@ -438,7 +445,8 @@ def show_end(code: int, error: LabError | None) -> None:
     if error is not None:
         record |= {"id": error.entry.id, "title": error.entry.title, "what": error.what, "where": error.where}
         record |= {"cause": error.entry.cause, "fix": error.fix, "detail": error.detail}
-    _on_stdout.write({key: value for key, value in record.items() if value != ""})
+    with contextlib.suppress(OSError):  # the disk is full behind stdout, say, and that was just told
+        _on_stdout.write({key: value for key, value in record.items() if value != ""})
 
 
 def give_up_stdout() -> None:

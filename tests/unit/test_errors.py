@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +105,32 @@ def test_the_next_step_names_commands_there_are(entry: Entry) -> None:
     }
     for command in re.findall(r"\./inv ([a-z0-9]+(?:\.[a-z]+)*)", entry.fix):
         assert command in defined
+
+
+def asserted_words() -> str:
+    """Return the source of everything the tests assert or expect to be raised."""
+    found: list[str] = []
+    here = Path(__file__)
+    for file in here.parent.parent.rglob("test_*.py"):
+        # What is said about the catalogue as a whole, or about how any error is drawn, provokes none of them.
+        if file.name in (here.name, "test_guide.py", "test_console.py"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            raises = isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.raises"
+            table = isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.parametrize"
+            if isinstance(node, ast.Assert) or raises or table:
+                found.append(ast.unparse(node))
+    return "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def asserted() -> str:
+    return asserted_words()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_test_provokes_every_entry(name: str, asserted: str) -> None:
+    assert re.search(rf"\b{name}\b|\b{NAMES[name].id}\b", asserted), f"no test sees {NAMES[name].id} raised"
 
 
 def test_an_error_carries_what_where_and_the_catalogue_s_next_step() -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from metallab import paths
+from metallab import errors, paths
 from metallab.errors import LabError
+from metallab.events import silent
 from metallab.run.local import run
-from metallab.tasks.quality import SHELLS, completion_script, linters, shell_scripts
+from metallab.tasks import quality
+from metallab.tasks._task import Session
+from metallab.tasks.quality import SHELLS, Linter, completion_script, linters, shell_scripts
 
 ROOT = paths.repo_root()
 
@@ -30,6 +33,20 @@ def test_shell_scripts_are_known_by_their_first_line() -> None:
     scripts = shell_scripts(ROOT)
     assert {"inv", ".ci/run", "provision/run"} <= set(scripts)
     assert all((ROOT / script).read_bytes().startswith(b"#!") for script in scripts)
+
+
+def test_a_linter_that_complains_is_named_and_the_others_still_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = Linter("content", ("python", "-c", "print('never shown')"))
+    cross = Linter("cross", ("python", "-c", "import sys; print('line 1'); sys.exit('line 2')"))
+    monkeypatch.setattr(quality, "linters", lambda _root: (cross, content))
+    monkeypatch.setattr(quality, "install_tools", lambda _events: None)
+    with pytest.raises(LabError) as caught:
+        quality.lint.body.__wrapped__(Session(silent()))  # type: ignore[attr-defined]
+    assert caught.value.entry is errors.HOST_TESTS_FAILED
+    assert caught.value.what == "not content: cross"
+    assert capsys.readouterr().out == "line 1\nline 2\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
