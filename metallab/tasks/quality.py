@@ -53,7 +53,7 @@ def linters(root: Path) -> tuple[Linter, ...]:
 
 @task(help={"fix": "mend what ruff can mend"})
 def lint(session: Session, fix: bool = False) -> None:
-    """Run every linter and say of each whether it is content; all run, also after one complained."""
+    """Run every linter, also after one complained, and say of each whether it is content. Example: ./inv lint --fix."""
     install_tools(session.events)
     root = paths.repo_root()
     programs = Path(sys.executable).parent
@@ -72,7 +72,7 @@ def lint(session: Session, fix: bool = False) -> None:
 
 @task(help={"yes": "install host packages without asking", "fast": "only what needs no machine (seconds)"})
 def test(session: Session, yes: bool = False, fast: bool = False) -> None:
-    """Run the tests, the end-to-end ones on a real lab included. Words after -- go to pytest."""
+    """Run the tests, also on a real lab; words after -- go to pytest. Example: ./inv test --fast -- -k pool."""
     install_tools(session.events)
     if not fast:
         prepare(session.events, yes=yes)
@@ -84,7 +84,7 @@ def test(session: Session, yes: bool = False, fast: bool = False) -> None:
 
 @task(help={"shell": "bash, zsh or fish; without it the one in $SHELL"})
 def completion(_session: Session, shell: str = "") -> None:
-    """Print the completion script for a shell: eval "$(./inv completion)" completes ./inv and inv."""
+    """Print the completion script for a shell, to be read by eval. Example: ./inv completion --shell bash."""
     name = shell or Path(os.environ.get("SHELL", "bash")).name
     console.line(completion_script(name))
 

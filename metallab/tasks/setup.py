@@ -16,7 +16,7 @@ from metallab.tasks._task import PROVIDER_HELP, Session, task
 
 @task(help={"yes": "install without asking", "provider": PROVIDER_HELP}, long=True)
 def setup(session: Session, yes: bool = False, provider: str = "") -> None:
-    """Name the host packages the lab needs and lacks, and install them with your consent."""
+    """Name the host packages the lab needs and lacks, and install them if you agree. Example: ./inv setup --yes."""
     install(session.events, yes=yes, purposes=purposes_of(session.lab_on(provider)))
 
 
