@@ -6,12 +6,13 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import errors, lock, providers, workflow
+from metallab import errors, lock, outlook, providers, workflow
 from metallab.box import Box
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready, tuning
@@ -50,7 +51,7 @@ def bring_up(lab: Lab, events: Events) -> Site:
     refuse_half_restored(lab)
     ready_site = prepare(lab, events)
     with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
-        workflow.perform(_jobs(ready_site, bundle), events)
+        workflow.perform(jobs(ready_site, lambda: bundle), events)
     return ready_site
 
 
@@ -58,7 +59,7 @@ def bring_back(here: Site, events: Events) -> None:
     """Bring up a prepared lab whose machines were exchanged; whoever calls holds the lab's lock."""
     bundle = bundles.require()
     _write_inventory(here, bundle, boxes.require(bundle))
-    workflow.perform(_jobs(here, bundle), events)
+    workflow.perform(jobs(here, lambda: bundle), events)
 
 
 def refuse_half_restored(lab: Lab) -> None:
@@ -71,25 +72,41 @@ def refuse_half_restored(lab: Lab) -> None:
     raise LabError(errors.SNAPSHOT_HALF, f"restoring {name} was interrupted", fix=fix)
 
 
-def _jobs(here: Site, bundle: Bundle) -> list[Job]:
+def jobs(here: Site, bundle: Callable[[], Bundle]) -> list[Job]:
+    """Return the story from the first machine on: what is done, and how it is looked at without doing it."""
     lab = here.lab
     control_plane = f"machine {lab.control_plane.name}"
     started: dict[str, datetime] = {}
     return [
         Job("kubernetes client", lambda _step: preload()),
         *(
-            Job(f"machine {machine.name}", _machine_job(here, machine, index, started))
+            Job(
+                f"machine {machine.name}",
+                _machine_job(here, machine, index, started),
+                look=outlook.machine(here, machine, GLANCE_SECONDS),
+            )
             for index, machine in enumerate(sorted(lab.machines, key=_importance))
         ),
-        Job("control plane", _control_plane_job(here, bundle), after=(control_plane, "kubernetes client")),
+        Job(
+            "control plane",
+            _control_plane_job(here, bundle),
+            after=(control_plane, "kubernetes client"),
+            look=outlook.control_plane(here),
+        ),
         *(
-            Job(f"join {worker.name}", _join_job(here, worker), after=(f"machine {worker.name}", "control plane"))
+            Job(
+                f"join {worker.name}",
+                _join_job(here, worker),
+                after=(f"machine {worker.name}", "control plane"),
+                look=outlook.join(here, worker),
+            )
             for worker in lab.workers
         ),
         Job(
             "cluster ready",
             _ready_job(here, started),
             after=("control plane", *(f"join {worker.name}" for worker in lab.workers)),
+            look=outlook.ready,
         ),
     ]
 
@@ -136,12 +153,12 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
     return bring_machine_up
 
 
-def _control_plane_job(here: Site, bundle: Bundle) -> workflow.Do:
+def _control_plane_job(here: Site, bundle: Callable[[], Bundle]) -> workflow.Do:
     def make_control_plane(step: Step) -> None:
         node = here.lab.control_plane
         runner = here.runner(node)
         podnet.configure(here.lab, node, runner)
-        kubeadm.init(here.lab, runner, bundle.versions, step, tuning.of(pace.factor()))
+        kubeadm.init(here.lab, runner, bundle().versions, step, tuning.of(pace.factor()))
         here.labdir.write_secret(here.labdir.kubeconfig, kubeadm.kubeconfig(here.lab, runner))
 
     return make_control_plane

@@ -88,7 +88,7 @@ def init(lab: Lab, runner: Runner, versions: Versions, step: Step, tuning: Tunin
     Raises LAB-CLUS-004 with kubeadm's last lines, LAB-CLUS-002 when a control plane that was complete once does not
     come back: resetting that would throw the user's cluster away.
     """
-    state = _init_state(lab, runner)
+    state = control_plane_state(lab, runner)
     if state is State.SILENT:
         _await_return(lab, runner, step)
         state = State.DONE
@@ -142,7 +142,8 @@ def init_state(*, answers: bool, kubelet_conf: str | None, found: bool) -> State
     return State.HALF if found else State.NOTHING
 
 
-def _init_state(lab: Lab, runner: Runner) -> State:
+def control_plane_state(lab: Lab, runner: Runner) -> State:
+    """Return how far init has come on a machine. Changes nothing there."""
     wanted = [f"node/{lab.control_plane.name}", "daemonset/kube-proxy"]
     asked = _kubectl(runner, ["get", *wanted, "--namespace=kube-system", "--output=name"], check=False)
     if asked.ok:
@@ -185,8 +186,7 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
     """
     authority = authority_of(cluster.kubeconfig.read_text(encoding="utf-8"))
     known = cluster.get("v1", "Node", node.name) is not None
-    there = files.fingerprints(runner, [KUBELET_CONF, AUTHORITY, BOOTSTRAP_CONF, KUBELET_CONFIG])
-    state = join_state(known=known, there=there, authority=base64.b64decode(authority).decode())
+    state = worker_state(runner, authority, known=known)
     if state is State.DONE:
         # Started at boot anyway; this is for a node somebody stopped it on.
         runner.run(["systemctl", "start", "containerd.service", "kubelet.service"], timeout=BOOT_SECONDS)
@@ -207,6 +207,12 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
             _kubeadm(runner, ["join", f"--config={CONFIG}"], JOIN_SECONDS, step)
     finally:
         _drop_token(cluster, token)
+
+
+def worker_state(runner: Runner, authority: str, *, known: bool) -> State:
+    """Return how far join has come on a machine, for a cluster with this authority. Changes nothing there."""
+    there = files.fingerprints(runner, [KUBELET_CONF, AUTHORITY, BOOTSTRAP_CONF, KUBELET_CONFIG])
+    return join_state(known=known, there=there, authority=base64.b64decode(authority).decode())
 
 
 def join_state(*, known: bool, there: dict[str, str], authority: str) -> State:

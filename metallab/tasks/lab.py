@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 
 from metallab import console, overview, steps
+from metallab import plan as plans
 from metallab.errors import ExitCode
 from metallab.machines import access
 from metallab.site import existing
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 
-@task(help={"provider": PROVIDER_HELP}, long=True)
-def up(session: Session, provider: str = "") -> None:
-    """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up."""
-    steps.bring_up(session.lab_on(provider), session.events)
+@task(help={"provider": PROVIDER_HELP, "plan": "say what would be done, and do nothing"}, long=True)
+def up(session: Session, provider: str = "", plan: bool = False) -> None:
+    """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up --plan."""
+    lab = session.lab_on(provider)
+    if not plan:
+        steps.bring_up(lab, session.events)
+        return
+    drawn = plans.draw(lab)
+    console.table(f"lab.up of {lab.name} would", plans.COLUMNS, plans.rows(drawn))
+    console.line(f"\n{plans.summary(drawn)}")
 
 
 @task(help={"output": "table (default) or json"})

@@ -50,8 +50,10 @@ def test_the_example_is_understood(name: str) -> None:
 
 ASK = """
 import json, tasks
-print(json.dumps({name: {argument.name: [argument.help, argument.default] for argument in tasks.ns[name].get_arguments()}
-                  for name in tasks.ns.task_names}))
+print(json.dumps({
+    name: {argument.name: [argument.help, argument.default] for argument in tasks.ns[name].get_arguments()}
+    for name in tasks.ns.task_names
+}))
 """
 
 
