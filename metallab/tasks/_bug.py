@@ -12,8 +12,6 @@ from importlib import metadata
 
 from metallab import paths
 from metallab.errors import LabError
-from metallab.redaction import redact
-from metallab.run.local import run
 
 ASK_SECONDS = 5.0
 
@@ -23,6 +21,8 @@ def report(error: BaseException) -> str:
 
     What follows ``--`` on the command line is the user's own and stays out.
     """
+    from metallab.redaction import redact
+
     own = [*sys.argv[1:], "--"]
     words = own[: own.index("--")]
     rest = " -- …" if "--" in sys.argv else ""
@@ -40,6 +40,8 @@ def report(error: BaseException) -> str:
 
 def story(error: BaseException) -> str:
     """Return the traceback of an error with its causes."""
+    from metallab.redaction import redact
+
     return redact("".join(traceback.format_exception(type(error), error, error.__traceback__))).rstrip()
 
 
@@ -50,6 +52,8 @@ def _without_search_root(words: list[str]) -> list[str]:
 
 def _version() -> str:
     """Return the newest version the changelog names, and the commit where git can tell."""
+    from metallab.run.local import run
+
     with contextlib.suppress(OSError, ValueError):
         text = (paths.repo_root() / "CHANGELOG.md").read_text(encoding="utf-8")
         found = re.search(r"^## \[([^]]+)\]", text, re.MULTILINE)

@@ -13,17 +13,19 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from metallab import config, console, errors, paths, refusals
-from metallab.config import Lab
+from metallab import console, errors, paths, refusals
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
 from metallab.tasks import _bug
+
+if TYPE_CHECKING:
+    from metallab.config import Lab
 
 PROVIDER_HELP = "docker, libvirt or virtualbox instead of what lab.yaml says"
 OUTPUT_HELP = "words (default), or json: one event a line on stdout, the last one how it ended"
@@ -42,6 +44,8 @@ class Session:
     @functools.cached_property
     def lab(self) -> Lab:
         """Return the lab of this command, read and checked when first asked for."""
+        from metallab import config
+
         file = paths.lab_file()
         if not paths.is_own_lab() and not file.is_file():
             raise LabError(errors.CONFIG_UNREADABLE, "LAB_FILE names a file that is not there", where=str(file))
@@ -52,6 +56,8 @@ class Session:
 
         Raises LAB-HOST-010 for a name that is none.
         """
+        from metallab import config
+
         known = get_args(config.Provider)
         if provider and provider not in known:
             what = f"no provider is called {provider!r}; there is: {', '.join(known)}"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 
-from metallab import bench as benches
-from metallab import box as boxes
-from metallab import bundle as bundles
 from metallab import console, errors
 from metallab.errors import LabError
 from metallab.tasks._task import Session, task
@@ -15,6 +12,10 @@ from metallab.tasks._task import Session, task
 @task(help={"rounds": "how many times each way (3)", "output": "table (default) or json"})
 def bench(session: Session, rounds: int = 3, output: str = "table") -> None:
     """Bring a lab of its own up and down beside the same by hand; print the ratio. Example: ./inv bench --rounds 5."""
+    from metallab import bench as benches
+    from metallab import box as boxes
+    from metallab import bundle as bundles
+
     if rounds < 1:
         raise LabError(errors.HOST_CHOICE_UNKNOWN, "--rounds should be 1 or more")
     bundle = bundles.require()

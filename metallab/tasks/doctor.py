@@ -6,13 +6,14 @@ import json
 
 from metallab import console
 from metallab.errors import ExitCode
-from metallab.host import doctor as hospital
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
 
 
 @task(help={"output": "table (default) or json", "provider": PROVIDER_HELP})
 def doctor(session: Session, output: str = "table", provider: str = "") -> None:
     """Try each provider on this host and say which one a new lab would get, and why. Example: ./inv doctor."""
+    from metallab.host import doctor as hospital
+
     lab = session.lab_on(provider)
     with session.events.step("looking at this host"):
         diagnosis = hospital.examine(lab)

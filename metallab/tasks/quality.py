@@ -13,15 +13,10 @@ from pathlib import Path
 
 from invoke.completion.complete import print_completion_script
 
-from metallab import box as boxes
-from metallab import bundle as bundles
-from metallab import console, errors, lock, paths, providers
+from metallab import console, errors, paths
 from metallab.errors import LabError
 from metallab.events import Events
-from metallab.host.packages import FOR_TESTS
-from metallab.run.local import replace, run
 from metallab.tasks._task import Session, task
-from metallab.tasks.setup import install
 
 TIERS = ("unit", "integration", "e2e", "vm")
 SHELLS = ("bash", "zsh", "fish")
@@ -54,6 +49,8 @@ def linters(root: Path) -> tuple[Linter, ...]:
 @task(help={"fix": "mend what ruff can mend"})
 def lint(session: Session, fix: bool = False) -> None:
     """Run every linter, also after one complained, and say of each whether it is content. Example: ./inv lint --fix."""
+    from metallab.run.local import run
+
     install_tools(session.events)
     root = paths.repo_root()
     programs = Path(sys.executable).parent
@@ -73,6 +70,8 @@ def lint(session: Session, fix: bool = False) -> None:
 @task(help={"yes": "install host packages without asking", "fast": "only what needs no machine (seconds)"})
 def test(session: Session, yes: bool = False, fast: bool = False) -> None:
     """Run the tests, also on a real lab; words after -- go to pytest. Example: ./inv test --fast -- -k pool."""
+    from metallab.run.local import replace
+
     install_tools(session.events)
     if not fast:
         prepare(session.events, yes=yes)
@@ -94,6 +93,12 @@ def prepare(events: Events, *, yes: bool) -> None:
 
     Without root they are left out; the tests that need them then say so in pytest's summary.
     """
+    from metallab import box as boxes
+    from metallab import bundle as bundles
+    from metallab import providers
+    from metallab.host.packages import FOR_TESTS
+    from metallab.tasks.setup import install
+
     if os.geteuid() != 0:
         events.warn("integration and end-to-end tests need root: they will be skipped")
         return
@@ -108,6 +113,9 @@ def install_tools(events: Events) -> None:
 
     Raises LAB-HOST-004 when pip cannot.
     """
+    from metallab import lock
+    from metallab.run.local import run
+
     requirements = paths.repo_root() / "requirements" / "dev.txt"
     stamp = Path(sys.prefix) / "metallab-dev.txt"
     wanted = requirements.read_bytes()
