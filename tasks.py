@@ -8,6 +8,7 @@ from metallab.tasks import (
     bench,
     box,
     bundle,
+    completion,
     config,
     demo,
     doctor,
@@ -45,5 +46,5 @@ ns = Collection(
     # for the people who work on it
     quality.lint,
     bench.bench,
-    quality.completion,
+    completion.completion,
 )

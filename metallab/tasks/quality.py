@@ -1,9 +1,7 @@
-"""``inv lint``, ``inv test``, ``inv completion``: for the people who work on the lab, and for the shell."""
+"""``inv lint``, ``inv test``: for the people who work on the lab."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
 import sys
@@ -11,15 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoke.completion.complete import print_completion_script
-
 from metallab import console, errors, paths
 from metallab.errors import LabError
 from metallab.events import Events
 from metallab.tasks._task import Session, task
 
 TIERS = ("unit", "integration", "e2e", "vm")
-SHELLS = ("bash", "zsh", "fish")
 INSTALL_TIMEOUT = 900
 LINTER_TIMEOUT = 900
 
@@ -81,13 +76,6 @@ def test(session: Session, yes: bool = False, fast: bool = False) -> None:
     replace([sys.executable, "-m", "pytest", *(f"tests/{tier}" for tier in tiers), *session.remainder])
 
 
-@task(help={"shell": "bash, zsh or fish; without it the one in $SHELL"})
-def completion(_session: Session, shell: str = "") -> None:
-    """Print the completion script for a shell, to be read by eval. Example: ./inv completion --shell bash."""
-    name = shell or Path(os.environ.get("SHELL", "bash")).name
-    console.line(completion_script(name))
-
-
 def prepare(events: Events, *, yes: bool) -> None:
     """Make what the tests of real parts need: host packages, bundle, box. Here and not in a fixture, to be seen.
 
@@ -142,28 +130,3 @@ def _candidates(root: Path) -> Iterator[Path]:
 def _is_shell(path: Path) -> bool:
     with path.open("rb") as file:
         return re.match(rb"#!\s*\S*(/| )(sh|bash)\b", file.readline()) is not None
-
-
-def completion_script(shell: str) -> str:
-    """Return Invoke's completion script for ``shell``, changed so that it asks the very command being completed.
-
-    Invoke's own asks the program ``inv`` on the PATH, which there need not be: ``./inv`` is typed with its path.
-    Raises LAB-HOST-010 for a shell Invoke has no script for.
-    """
-    if shell not in SHELLS:
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no completion for {shell!r}; there is: {', '.join(SHELLS)}")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        print_completion_script(shell, ["inv"])
-    asked, asks = {
-        "bash": ("inv --complete -- ${COMP_WORDS[*]}", '"${COMP_WORDS[0]}" --complete -- inv "${COMP_WORDS[@]:1}"'),
-        "zsh": ("inv ${=collection_arg} --complete -- ${words}", "${words[1]} --complete -- inv ${words[2,-1]}"),
-        "fish": (
-            "inv --complete -- (commandline --tokenize)",
-            "set -l typed (commandline --tokenize)\n    $typed[1] --complete -- inv $typed[2..-1]",
-        ),
-    }[shell]
-    text = printed.getvalue()
-    if asked not in text:
-        raise AssertionError(f"Invoke's {shell} completion script has changed")
-    return text.replace(asked, asks).rstrip()
