@@ -30,6 +30,7 @@ PROGRESS = "METALLAB_PROGRESS"
 """Environment variable that chooses how progress is shown: ``live``, ``plain`` or ``json``; otherwise it is guessed."""
 HEARTBEAT_SECONDS = 10.0
 """A step that says nothing for so long gets a line, so that a log never looks hung."""
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_PER_SECOND = 8
 PLAIN_WIDTH = 100
 """Width of tables where no terminal tells one."""
@@ -44,7 +45,7 @@ _MARKS = {
     Kind.NOTE: "·",
 }
 _STYLES = {Kind.DONE: "green", Kind.SKIPPED: "dim", Kind.FAILED: "bold red", Kind.WARNING: "yellow", Kind.NOTE: "dim"}
-_ASCII = str.maketrans({"✓": "+", "✗": "x", "–": "-", "…": ".", "·": "*", "—": "-", "µ": "u"})  # noqa: RUF001
+_ASCII = str.maketrans({"─": "-", "✓": "+", "✗": "x", "–": "-", "…": ".", "·": "*", "—": "-", "µ": "u"})  # noqa: RUF001
 
 
 # -- sinks for progress ------------------------------------------------------------------------------------------
@@ -61,14 +62,18 @@ def open_sink(
     stream = sys.stderr if stream is None else stream
     kind = choose(stream, os.environ if environ is None else environ)
     if _on_stdout is not None:
-        yield _on_stdout
+        with _on_stdout.beating():
+            yield _on_stdout
     elif kind == "json":
-        yield JsonSink(stream)
+        events = JsonSink(stream)
+        with events.beating():
+            yield events
     elif kind == "live" and not plain:
         with LiveSink(stream) as live:
             yield live
     else:
-        with PlainSink(stream) as lines:
+        lines = PlainSink(stream)
+        with lines.beating():
             yield lines
 
 
@@ -89,7 +94,7 @@ def choose(stream: TextIO, environ: Mapping[str, str]) -> str:
     if asked in ("json", "plain", "live"):
         return asked
     dull = environ.get("NO_COLOR", "") != "" or environ.get("TERM", "") in ("", "dumb")
-    return "live" if stream.isatty() and not dull else "plain"
+    return "live" if stream.isatty() and not dull and _can_show(stream, SPINNER) else "plain"
 
 
 @dataclass
@@ -159,8 +164,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-class PlainSink:
-    """Lines only, for logs, pipes and dumb terminals; a silent step gets a heartbeat line."""
+class _LineSink:
+    """A sink of lines with a heart: a step that was silent too long is told again, with what it waits for."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -170,48 +175,69 @@ class PlainSink:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> PlainSink:  # noqa: PYI034 - typing.Self came with Python 3.11
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Let the heart beat for the block."""
         self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=1)
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._thread.join(timeout=1)
 
     def __call__(self, event: Event) -> None:
         """Show an event; may be called from any thread."""
         with self._lock:
-            line = line_of(event, self._steps.see(event))
-            if line:
-                _write(self._stream, line)
+            self._tell(event, self._steps.see(event))
 
     def beat(self) -> None:
-        """Write a line for every step that has been silent too long, saying what it waits for."""
+        """Tell every step again that has been silent too long."""
         now = self._clock()
         with self._lock:
             for title, step in self._steps.running.items():
                 if now - step.spoke >= HEARTBEAT_SECONDS:
                     step.spoke = now
-                    words = f"  {step.words}" if step.words else ""
-                    _write(self._stream, f"{step.number:>2} … {title}  {duration(now - step.began)}{words}")
+                    self._tell_again(title, step, now - step.began)
 
     def _watch(self) -> None:
         while not self._over.wait(1.0):
             self.beat()
 
+    def _tell(self, event: Event, number: int) -> None:
+        raise NotImplementedError
 
-class JsonSink:
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        raise NotImplementedError
+
+
+class PlainSink(_LineSink):
+    """Lines only, for logs, pipes and dumb terminals; progress is told by the heartbeat alone."""
+
+    def _tell(self, event: Event, number: int) -> None:
+        line = line_of(event, number)
+        if line:
+            _write(self._stream, line)
+
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        words = f"  {step.words}" if step.words else ""
+        _write(self._stream, f"{step.number:>2} … {title}  {duration(seconds)}{words}")
+
+
+class JsonSink(_LineSink):
     """One JSON object a line and event, for programs that watch. Work goes on when nobody reads them any more."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._unread = False
-        self._lock = threading.Lock()
+    _unread = False
 
-    def __call__(self, event: Event) -> None:
-        """Show an event; may be called from any thread."""
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        self._tell(Event(Kind.PROGRESS, title, step.text, seconds, step.done, step.total), step.number)
+
+    def _tell(self, event: Event, number: int) -> None:
+        step = self._steps.running.get(event.step)
+        if step is not None:
+            step.spoke = self._clock()
         record = {
             "kind": event.kind.value,
+            "number": number or None,
             "step": event.step,
             "text": event.text,
             "seconds": round(event.seconds, 3),
@@ -310,7 +336,7 @@ class LiveSink:
         from rich.text import Text  # noqa: PLC0415
 
         now = self._clock()
-        frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(now * FRAMES_PER_SECOND) % 10]
+        frame = SPINNER[int(now * FRAMES_PER_SECOND) % len(SPINNER)]
         # No lock: this runs in rich's thread, which a thread holding the lock may be waiting for. list() of a dict's
         # items is one step for the interpreter.
         lines = []
@@ -498,12 +524,19 @@ def _console(stream: TextIO, *, width: int | None = None, force_terminal: bool |
     return Console(file=stream, width=width, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
 
 
+def _can_show(stream: TextIO, text: str) -> bool:
+    """Tell whether a stream has these characters; a text of this process (a test's) has all."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _write(stream: TextIO, text: str) -> None:
     """Write a line at once; a stream that has no such characters gets plain ones instead of an error."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
+    if not _can_show(stream, text):
+        encoding = stream.encoding
         text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     stream.write(f"{text}\n")
     stream.flush()

@@ -47,6 +47,13 @@ def test_the_sink_fits_where_stderr_goes(terminal: bool, environ: dict[str, str]
     assert console.choose(Terminal() if terminal else io.StringIO(), environ) == kind
 
 
+def test_a_terminal_without_such_characters_gets_lines() -> None:
+    class Latin(Terminal):
+        encoding = "iso-8859-15"
+
+    assert console.choose(Latin(), {"TERM": "xterm"}) == "plain"
+
+
 def test_plain_lines() -> None:
     stream = io.StringIO()
     with console.open_sink(stream, {}) as sink:
@@ -117,9 +124,42 @@ def test_json_lines() -> None:
         sink(Event(Kind.STARTED, "machines"))
         sink(Event(Kind.PROGRESS, "machines", "client", 1.23456, 0, 4))
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
-        {"kind": "started", "step": "machines", "seconds": 0.0},
-        {"kind": "progress", "step": "machines", "text": "client", "seconds": 1.235, "done": 0, "total": 4},
+        {"kind": "started", "number": 1, "step": "machines", "seconds": 0.0},
+        {
+            "kind": "progress",
+            "number": 1,
+            "step": "machines",
+            "text": "client",
+            "seconds": 1.235,
+            "done": 0,
+            "total": 4,
+        },
     ]
+
+
+def test_events_have_a_heartbeat_too() -> None:
+    stream, clock = io.StringIO(), Clock()
+    sink = console.JsonSink(stream, clock)
+    sink(Event(Kind.STARTED, "control plane"))
+    sink(Event(Kind.PROGRESS, "control plane", "pods", 0.0, 3, 7))
+    clock.now += 9
+    sink(Event(Kind.PROGRESS, "control plane", "pods", 9.0, 4, 7))
+    clock.now += 9
+    sink.beat()
+    clock.now += 1
+    sink.beat()
+    sink.beat()
+    last = json.loads(stream.getvalue().splitlines()[-1])
+    assert len(stream.getvalue().splitlines()) == 4
+    assert last["seconds"] == 19.0
+    assert (last["kind"], last["text"], last["done"], last["total"]) == ("progress", "pods", 4, 7)
+
+
+def test_a_narrow_terminal_gets_every_word_of_a_table() -> None:
+    columns, row = ("step", "lab.up would", "because"), ("machine", "make", "q " * 40)
+    text = console.table_text("a title", columns, [row], width=40)
+    assert all(len(line) <= 40 for line in text.splitlines())
+    assert text.count("q") == 40
 
 
 def test_many_threads_lose_no_line() -> None:
