@@ -521,7 +521,18 @@ def _console(stream: TextIO, *, width: int | None = None, force_terminal: bool |
 
     if width is None and not stream.isatty():
         width = PLAIN_WIDTH
+    elif width is None and os.environ.get("TERM", "") in ("", "dumb"):
+        # rich takes 80 for a dumb terminal without asking it.
+        width = _columns(stream)
     return Console(file=stream, width=width, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return how wide a terminal is, None for one that does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def _can_show(stream: TextIO, text: str) -> bool:

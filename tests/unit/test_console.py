@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -160,6 +165,24 @@ def test_a_narrow_terminal_gets_every_word_of_a_table() -> None:
     text = console.table_text("a title", columns, [row], width=40)
     assert all(len(line) <= 40 for line in text.splitlines())
     assert text.count("q") == 40
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_table_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, term: str) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = os.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdout", stream)
+            console.table("", ("a", "b"), [("x", "y " * 60)])
+        shown = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert max(len(line) for line in plain.splitlines()) <= 40
+    assert plain.count("y") == 60
 
 
 def test_many_threads_lose_no_line() -> None:
