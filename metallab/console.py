@@ -34,6 +34,8 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_PER_SECOND = 8
 PLAIN_WIDTH = 100
 """Width of tables where no terminal tells one."""
+HEIGHT = 25
+"""A height nothing depends on."""
 ANCHORS = "docs/troubleshooting.md"
 
 _MARKS = {
@@ -522,9 +524,18 @@ def _console(stream: TextIO, *, width: int | None = None, force_terminal: bool |
     if width is None and not stream.isatty():
         width = PLAIN_WIDTH
     elif width is None and os.environ.get("TERM", "") in ("", "dumb"):
-        # rich takes 80 for a dumb terminal without asking it.
+        # rich takes 80 for a dumb terminal, unless it is told both sizes.
         width = _columns(stream)
-    return Console(file=stream, width=width, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
+    height = None if width is None else HEIGHT
+    return Console(
+        file=stream,
+        width=width,
+        height=height,
+        force_terminal=force_terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def _columns(stream: TextIO) -> int | None:

@@ -234,7 +234,7 @@ def test_everything_vagrant_says_is_kept(here: Path, vagrant: Vagrant) -> None:
 
 def test_a_vagrant_that_cannot_tell_is_an_error_with_its_own_words(here: Path, vagrant: Vagrant) -> None:
     (here / "tools" / "vagrant").write_text("#!/bin/sh\necho 'The plugins failed to load' >&2\nexit 1\n")
-    for ask in (vagrant.states, lambda: vagrant.ssh_config("client"), lambda: vagrant.halt(print)):
+    for ask in (vagrant.states, lambda: vagrant.ssh_config("client"), lambda: vagrant.halt("client", print)):
         with pytest.raises(LabError) as caught:
             ask()
         assert caught.value.entry is errors.VAGRANT_FAILED
