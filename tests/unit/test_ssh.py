@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -57,6 +59,7 @@ class Host:
     allowed: str
     frozen: bool = False
     transports: list[paramiko.Transport] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -75,10 +78,14 @@ class Host:
         assert words[: len(PREFIX)] == PREFIX
         with contextlib.suppress(OSError):
             given = channel.makefile("rb").read()
-            done = subprocess.run(words[len(PREFIX) :], input=given, capture_output=True, timeout=30, check=False)
-            channel.sendall(done.stdout)
-            channel.sendall_stderr(done.stderr)
-            channel.send_exit_status(done.returncode)
+            pipe = subprocess.PIPE
+            argv = words[len(PREFIX) :]
+            with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+                self.processes.append(process)
+                stdout, stderr = process.communicate(given)
+            channel.sendall(stdout)
+            channel.sendall_stderr(stderr)
+            channel.send_exit_status(process.returncode & 0xFF)
             channel.close()
 
 
@@ -105,6 +112,9 @@ def host(tmp_path: Path, login: Login, monkeypatch: pytest.MonkeyPatch) -> Itera
         listener.shutdown(socket.SHUT_RDWR)
     for transport in served.transports:
         transport.close()
+    for process in served.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
