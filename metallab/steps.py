@@ -127,6 +127,7 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
             started[machine.name] = datetime.now(timezone.utc).replace(microsecond=0)
         provider = providers.of(here.choice.provider)
         leftovers = provider.leftovers(here, machine)
+        step.progress("vagrant up")
         here.vagrant.up(
             machine.name,
             step.progress,
