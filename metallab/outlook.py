@@ -5,6 +5,7 @@ A machine is asked only where it can have been made: without the lab's own netwo
 
 from __future__ import annotations
 
+from metallab import refusals
 from metallab.cluster import kubeadm
 from metallab.cluster.kubeadm import State
 from metallab.config import Machine
@@ -62,7 +63,7 @@ def join(here: Site, worker: Machine) -> Look:
     def look(ready: bool) -> tuple[Act, str]:  # noqa: FBT001
         if not ready or not here.labdir.kubeconfig.exists():
             return _unasked(here, words[State.NOTHING])
-        authority = kubeadm.authority_of(here.labdir.kubeconfig.read_text(encoding="utf-8"))
+        authority = kubeadm.authority_of(refusals.own_text(here.labdir.kubeconfig))
         known = here.cluster.get("v1", "Node", worker.name) is not None
         state = kubeadm.worker_state(here.runner(worker), authority, known=known)
         return STATES[state], words[state]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 
 from metallab import errors
 from metallab.errors import LabError
@@ -33,6 +34,17 @@ def of(error: BaseException) -> LabError | None:
         return LabError(errors.HOST_EXHAUSTED, what, where=where)
     # Without a name it is no file: a connection, say, whose error should have been understood where it was made.
     return LabError(errors.HOST_FILE, what, where=where) if where else None
+
+
+def own_text(path: Path) -> str:
+    """Return the text of a file the lab has written itself.
+
+    Raises LAB-HOST-016 when it is none any more, and what the system says where it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise damaged(path, error) from error
 
 
 def damaged(path: object, reason: Exception) -> LabError:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import errors, lock, outlook, providers, workflow
+from metallab import errors, lock, outlook, providers, refusals, workflow
 from metallab.box import Box
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready, tuning
@@ -65,7 +65,7 @@ def bring_back(here: Site, events: Events) -> None:
 def refuse_half_restored(lab: Lab) -> None:
     """Refuse to go on with machines of which some are of another time than the rest. Raises LAB-MACH-013."""
     try:
-        name = LabDir.of(lab).restoring.read_text(encoding="ascii")
+        name = refusals.own_text(LabDir.of(lab).restoring)
     except FileNotFoundError:
         return
     fix = f"run: ./inv lab.snapshot.restore {name} again, or: ./inv lab.destroy --yes"

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 
 import yaml
 
-from metallab import errors
+from metallab import errors, refusals
 from metallab.cluster import files
 from metallab.cluster import kubeadm_config as config
 from metallab.cluster.api import Cluster
@@ -184,7 +184,7 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
 
     ``runner`` runs on the worker. Raises LAB-CLUS-004 with kubeadm's last lines.
     """
-    authority = authority_of(cluster.kubeconfig.read_text(encoding="utf-8"))
+    authority = authority_of(refusals.own_text(cluster.kubeconfig))
     known = cluster.get("v1", "Node", node.name) is not None
     state = worker_state(runner, authority, known=known)
     if state is State.DONE:
@@ -230,9 +230,12 @@ def join_state(*, known: bool, there: dict[str, str], authority: str) -> State:
 
 
 def authority_of(kubeconfig_text: str) -> str:
-    """Return the certificate authority a kubeconfig trusts, base64 of PEM."""
-    (cluster,) = yaml.safe_load(kubeconfig_text)["clusters"]
-    return str(cluster["cluster"]["certificate-authority-data"])
+    """Return the certificate authority a kubeconfig trusts, base64 of PEM. Raises LAB-HOST-016 when it names none."""
+    try:
+        (cluster,) = yaml.safe_load(kubeconfig_text)["clusters"]
+        return str(cluster["cluster"]["certificate-authority-data"])
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise refusals.damaged("the lab's kubeconfig", error) from error
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------

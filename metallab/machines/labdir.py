@@ -75,7 +75,7 @@ class LabDir:
         if self.images_folder(machine).exists():
             return str(self.images_folder(machine))
         try:
-            return self._volume_note(machine).read_text(encoding="ascii")
+            return refusals.own_text(self._volume_note(machine))
         except FileNotFoundError:
             return None
 
@@ -112,7 +112,7 @@ class LabDir:
     def image_of(self, machine: str) -> str | None:
         """Return the image a restored machine is made from; None for one that is made from the box."""
         try:
-            return self._image_note(machine).read_text(encoding="ascii")
+            return refusals.own_text(self._image_note(machine))
         except FileNotFoundError:
             return None
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from metallab import errors, lock, paths, refusals
+from metallab.bundle import debian
+from metallab.cluster.kubeadm import authority_of
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.machines.labdir import LabDir
@@ -104,6 +106,33 @@ def test_a_file_that_is_no_program_is_a_missing_tool(tmp_path: Path) -> None:
     assert caught.value.what == f"{tmp_path / 'docker'} cannot be run: Exec format error"
     with pytest.raises(ToolMissing, match="cannot be run: Permission denied"):
         run([tmp_path], timeout=5)
+
+
+def test_a_note_of_the_lab_that_is_no_text_any_more_is_told_with_its_file(tmp_path: Path) -> None:
+    labdir = LabDir(tmp_path)
+    labdir.note_image("client", "metallab/restored:x")
+    (note,) = (tmp_path / "machines" / "client").iterdir()
+    note.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabError) as caught:
+        labdir.image_of("client")
+    assert caught.value.entry is errors.HOST_FILE_DAMAGED
+    assert caught.value.where == str(note)
+    assert labdir.image_of("worker-1") is None
+
+
+@pytest.mark.parametrize("text", ["", "[", "clusters: []", "clusters: [{}]", "3", "clusters: [1, 2]"])
+def test_a_kubeconfig_without_an_authority_is_told(text: str) -> None:
+    with pytest.raises(LabError) as caught:
+        authority_of(text)
+    assert caught.value.entry is errors.HOST_FILE_DAMAGED
+
+
+def test_a_damaged_index_of_the_bundle_is_told_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / debian.INDEX).write_text('{"a": ')
+    with pytest.raises(LabError) as caught:
+        debian.versions(tmp_path)
+    assert caught.value.entry is errors.BUNDLE_CORRUPT
+    assert caught.value.where == str(tmp_path / debian.INDEX)
 
 
 @pytest.mark.parametrize("text", ["", "ssh-ed25519\n", "\u00e9 x"])
