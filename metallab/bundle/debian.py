@@ -59,23 +59,15 @@ def fetch(out: Path, step: Step) -> None:
 
 def carried(folder: Path, programs: Iterable[str]) -> list[Carried]:
     """Return the files that ``programs`` need, from a folder made by :func:`fetch`, each once and sorted."""
-    index = _index(folder)
+    index = json.loads((folder / INDEX).read_text())
     files = {Carried(**entry) for program in programs for entry in index[program]}
     return sorted(files, key=lambda file: file.path)
 
 
 def versions(folder: Path) -> dict[str, str]:
     """Return Debian package -> version of everything carried."""
-    return {file.package: file.version for file in carried(folder, _index(folder))}
-
-
-def _index(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """Return program -> the files it needs. Raises LAB-BNDL-004 when what was written down is damaged."""
-    try:
-        index: dict[str, list[dict[str, str]]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabError(errors.BUNDLE_CORRUPT, f"{INDEX}: {error}", where=str(folder / INDEX)) from error
-    return index
+    programs = json.loads((folder / INDEX).read_text())
+    return {file.package: file.version for file in carried(folder, programs)}
 
 
 def _extract(root: Path, step: Step) -> dict[str, Path]:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from metallab import errors, lock, paths, refusals
-from metallab.bundle import debian
 from metallab.cluster.kubeadm import authority_of
 from metallab.config import Lab
 from metallab.errors import LabError
@@ -125,14 +124,6 @@ def test_a_kubeconfig_without_an_authority_is_told(text: str) -> None:
     with pytest.raises(LabError) as caught:
         authority_of(text)
     assert caught.value.entry is errors.HOST_FILE_DAMAGED
-
-
-def test_a_damaged_index_of_the_bundle_is_told_with_its_file(tmp_path: Path) -> None:
-    (tmp_path / debian.INDEX).write_text('{"a": ')
-    with pytest.raises(LabError) as caught:
-        debian.versions(tmp_path)
-    assert caught.value.entry is errors.BUNDLE_CORRUPT
-    assert caught.value.where == str(tmp_path / debian.INDEX)
 
 
 @pytest.mark.parametrize("text", ["", "ssh-ed25519\n", "\u00e9 x"])
