@@ -8,9 +8,11 @@ from metallab.tasks import (
     bench,
     box,
     bundle,
+    completion,
     config,
     demo,
     doctor,
+    explain,
     iperf3,
     kubectl,
     lab,
@@ -40,8 +42,9 @@ ns = Collection(
     verify.verify,
     kubectl.kubectl,
     Collection.from_module(config, name="config"),
+    explain.explain,
     # for the people who work on it
     quality.lint,
     bench.bench,
-    quality.completion,
+    completion.completion,
 )

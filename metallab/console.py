@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -29,9 +30,12 @@ PROGRESS = "METALLAB_PROGRESS"
 """Environment variable that chooses how progress is shown: ``live``, ``plain`` or ``json``; otherwise it is guessed."""
 HEARTBEAT_SECONDS = 10.0
 """A step that says nothing for so long gets a line, so that a log never looks hung."""
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_PER_SECOND = 8
 PLAIN_WIDTH = 100
 """Width of tables where no terminal tells one."""
+HEIGHT = 25
+"""A height nothing depends on."""
 ANCHORS = "docs/troubleshooting.md"
 
 _MARKS = {
@@ -43,25 +47,47 @@ _MARKS = {
     Kind.NOTE: "·",
 }
 _STYLES = {Kind.DONE: "green", Kind.SKIPPED: "dim", Kind.FAILED: "bold red", Kind.WARNING: "yellow", Kind.NOTE: "dim"}
-_ASCII = str.maketrans({"✓": "+", "✗": "x", "–": "-", "…": ".", "·": "*", "—": "-", "µ": "u"})  # noqa: RUF001
+_ASCII = str.maketrans({"─": "-", "✓": "+", "✗": "x", "–": "-", "…": ".", "·": "*", "—": "-", "µ": "u"})  # noqa: RUF001
 
 
 # -- sinks for progress ------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def open_sink(stream: TextIO | None = None, environ: Mapping[str, str] | None = None) -> Iterator[Sink]:
-    """Give a sink for progress events that fits where stderr goes, for the length of one command."""
+def open_sink(
+    stream: TextIO | None = None, environ: Mapping[str, str] | None = None, *, plain: bool = False
+) -> Iterator[Sink]:
+    """Give a sink for progress events that fits where stderr goes, for the length of one command.
+
+    Where events go to stdout (:func:`events_on_stdout`), that is the sink. ``plain`` wants lines, not a moving part.
+    """
     stream = sys.stderr if stream is None else stream
     kind = choose(stream, os.environ if environ is None else environ)
-    if kind == "json":
-        yield JsonSink(stream)
-    elif kind == "live":
+    if _on_stdout is not None:
+        with _on_stdout.beating():
+            yield _on_stdout
+    elif kind == "json":
+        events = JsonSink(stream)
+        with events.beating():
+            yield events
+    elif kind == "live" and not plain:
         with LiveSink(stream) as live:
             yield live
     else:
-        with PlainSink(stream) as plain:
-            yield plain
+        lines = PlainSink(stream)
+        with lines.beating():
+            yield lines
+
+
+@contextlib.contextmanager
+def events_on_stdout(*, wanted: bool) -> Iterator[None]:
+    """Have everything a command says on stdout as one JSON object a line, for the block: events, data, and the end."""
+    global _on_stdout  # noqa: PLW0603 - there is one stdout
+    _on_stdout = JsonSink(sys.stdout) if wanted else None
+    try:
+        yield
+    finally:
+        _on_stdout = None
 
 
 def choose(stream: TextIO, environ: Mapping[str, str]) -> str:
@@ -70,7 +96,7 @@ def choose(stream: TextIO, environ: Mapping[str, str]) -> str:
     if asked in ("json", "plain", "live"):
         return asked
     dull = environ.get("NO_COLOR", "") != "" or environ.get("TERM", "") in ("", "dumb")
-    return "live" if stream.isatty() and not dull else "plain"
+    return "live" if stream.isatty() and not dull and _can_show(stream, SPINNER) else "plain"
 
 
 @dataclass
@@ -140,8 +166,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-class PlainSink:
-    """Lines only, for logs, pipes and dumb terminals; a silent step gets a heartbeat line."""
+class _LineSink:
+    """A sink of lines with a heart: a step that was silent too long is told again, with what it waits for."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -151,55 +177,87 @@ class PlainSink:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> PlainSink:  # noqa: PYI034 - typing.Self came with Python 3.11
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Let the heart beat for the block."""
         self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=1)
+        try:
+            yield
+        finally:
+            self._over.set()
+            self._thread.join(timeout=1)
 
     def __call__(self, event: Event) -> None:
         """Show an event; may be called from any thread."""
         with self._lock:
-            line = line_of(event, self._steps.see(event))
-            if line:
-                _write(self._stream, line)
+            self._tell(event, self._steps.see(event))
 
     def beat(self) -> None:
-        """Write a line for every step that has been silent too long, saying what it waits for."""
+        """Tell every step again that has been silent too long."""
         now = self._clock()
         with self._lock:
             for title, step in self._steps.running.items():
                 if now - step.spoke >= HEARTBEAT_SECONDS:
                     step.spoke = now
-                    words = f"  {step.words}" if step.words else ""
-                    _write(self._stream, f"{step.number:>2} … {title}  {duration(now - step.began)}{words}")
+                    self._tell_again(title, step, now - step.began)
 
     def _watch(self) -> None:
         while not self._over.wait(1.0):
             self.beat()
 
+    def _tell(self, event: Event, number: int) -> None:
+        raise NotImplementedError
 
-class JsonSink:
-    """One JSON object a line and event, for programs that watch."""
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        raise NotImplementedError
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
 
-    def __call__(self, event: Event) -> None:
-        """Show an event; may be called from any thread."""
+class PlainSink(_LineSink):
+    """Lines only, for logs, pipes and dumb terminals; progress is told by the heartbeat alone."""
+
+    def _tell(self, event: Event, number: int) -> None:
+        line = line_of(event, number)
+        if line:
+            _write(self._stream, line)
+
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        words = f"  {step.words}" if step.words else ""
+        _write(self._stream, f"{step.number:>2} … {title}  {duration(seconds)}{words}")
+
+
+class JsonSink(_LineSink):
+    """One JSON object a line and event, for programs that watch. Work goes on when nobody reads them any more."""
+
+    _unread = False
+
+    def _tell_again(self, title: str, step: _Running, seconds: float) -> None:
+        self._tell(Event(Kind.PROGRESS, title, step.text, seconds, step.done, step.total), step.number)
+
+    def _tell(self, event: Event, number: int) -> None:
+        step = self._steps.running.get(event.step)
+        if step is not None:
+            step.spoke = self._clock()
         record = {
             "kind": event.kind.value,
+            "number": number or None,
             "step": event.step,
             "text": event.text,
             "seconds": round(event.seconds, 3),
             "done": event.done,
             "total": event.total,
         }
+        self.write({key: value for key, value in record.items() if value not in (None, "")})
+
+    def write(self, record: Mapping[str, object]) -> None:
+        """Write an object as one line."""
         with self._lock:
-            _write(self._stream, json.dumps({key: value for key, value in record.items() if value not in (None, "")}))
+            if self._unread:
+                return
+            try:
+                _write(self._stream, json.dumps(record))
+            except BrokenPipeError:
+                self._unread = True
+                give_up_stdout()
 
 
 class LiveSink:
@@ -280,7 +338,7 @@ class LiveSink:
         from rich.text import Text  # noqa: PLC0415
 
         now = self._clock()
-        frame = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(now * FRAMES_PER_SECOND) % 10]
+        frame = SPINNER[int(now * FRAMES_PER_SECOND) % len(SPINNER)]
         # No lock: this runs in rich's thread, which a thread holding the lock may be waiting for. list() of a dict's
         # items is one step for the interpreter.
         lines = []
@@ -295,6 +353,7 @@ class LiveSink:
 
 
 _on_screen: LiveSink | None = None
+_on_stdout: JsonSink | None = None
 
 
 # -- data on stdout ----------------------------------------------------------------------------------------------
@@ -302,6 +361,9 @@ _on_screen: LiveSink | None = None
 
 def line(text: str) -> None:
     """Write one line of data to stdout, around whatever moves on the terminal."""
+    if _on_stdout is not None:
+        _on_stdout.write({"kind": "line", "text": text})
+        return
     with _quiet():
         _write(sys.stdout, text)
 
@@ -310,6 +372,11 @@ def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None
 ) -> None:
     """Write a table to stdout. ``styles`` colours whole cells by their text (``{"✗": "red"}``)."""
+    if _on_stdout is not None:
+        _on_stdout.write(
+            {"kind": "table", "title": title, "columns": list(columns), "rows": [list(row) for row in rows]}
+        )
+        return
     with _quiet():
         console = _console(sys.stdout)
         text = _table_text(console, title, columns, rows, styles or {})
@@ -365,18 +432,22 @@ def confirm(question: str) -> bool:
 
 
 def error_text(error: LabError) -> str:
-    """Return an error as a person should read it: what, where, the evidence, and what to do next."""
+    """Return an error as a person should read it: what, where, the evidence, why, and what to do next."""
     lines = [f"✗ {error.entry.id}  {error.entry.title}", f"  {error.what}"]
     if error.where:
         lines.append(f"  where: {error.where}")
     lines += [f"    | {part}" for part in error.detail.rstrip().splitlines()]
-    lines += [f"  what to do: {error.fix}", f"  more: {ANCHORS}#{error.entry.id.lower()}"]
+    lines += [
+        f"  why: {error.entry.cause}",
+        f"  what to do: {error.fix}",
+        f"  more: {ANCHORS}#{error.entry.id.lower()}",
+    ]
     return "\n".join(lines)
 
 
 def show_error(error: LabError) -> None:
     """Write an error to stderr, once, at the end of a command."""
-    _show(error_text(error), {"✗": "bold red", "  what to do:": "bold", "  where:": "bold"})
+    _show(error_text(error), {"✗": "bold red", "  what to do:": "bold", "  where:": "bold", "  why:": "bold"})
 
 
 def show_interrupted() -> None:
@@ -384,10 +455,40 @@ def show_interrupted() -> None:
     _show("stopped. Run the same command again: it goes on where it was.", {})
 
 
-def show_bug(error: BaseException, traceback: str) -> None:
+def show_bug(report: str) -> None:
     """Write what a program error looks like: not the user's fault, with what a report needs."""
-    text = f"{traceback.rstrip()}\n✗ this is a mistake in metallab itself ({type(error).__name__}: {error})"
-    _show(f"{text}\n  what to do: please report it with the lines above", {"✗": "bold red"})
+    _show(report, {"✗": "bold red", "  what to do:": "bold"})
+
+
+def show_story(text: str) -> None:
+    """Write what only those want to see who asked for the whole story."""
+    _show(text, {})
+
+
+def show_end(code: int, error: LabError | None) -> None:
+    """Write how the command ended, where its events go to stdout; otherwise the exit code says it."""
+    if _on_stdout is None:
+        return
+    record: dict[str, object] = {"kind": "result", "ok": code == 0, "code": code}
+    if error is not None:
+        record |= {"id": error.entry.id, "title": error.entry.title, "what": error.what, "where": error.where}
+        record |= {"cause": error.entry.cause, "fix": error.fix, "detail": error.detail}
+    with contextlib.suppress(OSError):  # the disk is full behind stdout, say, and that was just told
+        _on_stdout.write({key: value for key, value in record.items() if value != ""})
+
+
+def give_up_stdout() -> None:
+    """Let go of a stdout nobody reads any more: Python would complain of it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class StoryHandler(logging.Handler):
+    """Writes log records to stderr, each as a line that says it is part of the story (``--debug``)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; may be called from any thread."""
+        _show(f" # {record.getMessage()}", {})
 
 
 def _show(text: str, styles: Mapping[str, str]) -> None:
@@ -422,15 +523,42 @@ def _console(stream: TextIO, *, width: int | None = None, force_terminal: bool |
 
     if width is None and not stream.isatty():
         width = PLAIN_WIDTH
-    return Console(file=stream, width=width, force_terminal=force_terminal, highlight=False, markup=False, emoji=False)
+    elif width is None and os.environ.get("TERM", "") in ("", "dumb"):
+        # rich takes 80 for a dumb terminal, unless it is told both sizes.
+        width = _columns(stream)
+    height = None if width is None else HEIGHT
+    return Console(
+        file=stream,
+        width=width,
+        height=height,
+        force_terminal=force_terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return how wide a terminal is, None for one that does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def _can_show(stream: TextIO, text: str) -> bool:
+    """Tell whether a stream has these characters; a text of this process (a test's) has all."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _write(stream: TextIO, text: str) -> None:
     """Write a line at once; a stream that has no such characters gets plain ones instead of an error."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
+    if not _can_show(stream, text):
+        encoding = stream.encoding
         text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     stream.write(f"{text}\n")
     stream.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from datetime import datetime, timezone
 
-from metallab import config, errors, lock, providers, steps, workflow
+from metallab import config, errors, lock, providers, refusals, steps, workflow
 from metallab.cluster import ready
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
@@ -70,7 +70,7 @@ def restore(lab: Lab, name: str, events: Events) -> Snapshot:
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         # Asked again now that nobody else can delete it.
         snapshot.require(labdir, name)
-        before = labdir.restoring.read_text(encoding="ascii") if labdir.restoring.exists() else None
+        before = refusals.own_text(labdir.restoring) if labdir.restoring.exists() else None
         labdir.write_secret(labdir.restoring, name)
         try:
             provider.restore(here, name, events)

@@ -6,13 +6,13 @@ an interruption goes on where that stopped. What depends on what is written besi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import errors, lock, providers, workflow
+from metallab import errors, lock, outlook, providers, refusals, workflow
 from metallab.box import Box
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready, tuning
@@ -52,7 +52,7 @@ def bring_up(lab: Lab, events: Events) -> Site:
     refuse_half_restored(lab)
     ready_site = prepare(lab, events)
     with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
-        workflow.perform(_jobs(ready_site, bundle), events)
+        workflow.perform(jobs(ready_site, lambda: bundle), events)
     return ready_site
 
 
@@ -60,38 +60,54 @@ def bring_back(here: Site, events: Events) -> None:
     """Bring up a prepared lab whose machines were exchanged; whoever calls holds the lab's lock."""
     bundle = bundles.require()
     _write_inventory(here, bundle, boxes.require(bundle))
-    workflow.perform(_jobs(here, bundle), events)
+    workflow.perform(jobs(here, lambda: bundle), events)
 
 
 def refuse_half_restored(lab: Lab) -> None:
     """Refuse to go on with machines of which some are of another time than the rest. Raises LAB-MACH-013."""
     try:
-        name = LabDir.of(lab).restoring.read_text(encoding="ascii")
+        name = refusals.own_text(LabDir.of(lab).restoring)
     except FileNotFoundError:
         return
     fix = f"run: ./inv lab.snapshot.restore {name} again, or: ./inv lab.destroy --yes"
     raise LabError(errors.SNAPSHOT_HALF, f"restoring {name} was interrupted", fix=fix)
 
 
-def _jobs(here: Site, bundle: Bundle) -> list[Job]:
+def jobs(here: Site, bundle: Callable[[], Bundle]) -> list[Job]:
+    """Return the story from the first machine on: what is done, and how it is looked at without doing it."""
     lab = here.lab
     control_plane = f"machine {lab.control_plane.name}"
     started: dict[str, datetime] = {}
     return [
         Job("kubernetes client", lambda _step: preload()),
         *(
-            Job(f"machine {machine.name}", _machine_job(here, machine, index, started))
+            Job(
+                f"machine {machine.name}",
+                _machine_job(here, machine, index, started),
+                look=outlook.machine(here, machine, GLANCE_SECONDS),
+            )
             for index, machine in enumerate(sorted(lab.machines, key=_importance))
         ),
-        Job("control plane", _control_plane_job(here, bundle), after=(control_plane, "kubernetes client")),
+        Job(
+            "control plane",
+            _control_plane_job(here, bundle),
+            after=(control_plane, "kubernetes client"),
+            look=outlook.control_plane(here),
+        ),
         *(
-            Job(f"join {worker.name}", _join_job(here, worker), after=(f"machine {worker.name}", "control plane"))
+            Job(
+                f"join {worker.name}",
+                _join_job(here, worker),
+                after=(f"machine {worker.name}", "control plane"),
+                look=outlook.join(here, worker),
+            )
             for worker in lab.workers
         ),
         Job(
             "cluster ready",
             _ready_job(here, started),
             after=("control plane", *(f"join {worker.name}" for worker in lab.workers)),
+            look=outlook.ready,
         ),
     ]
 
@@ -112,6 +128,7 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
             started[machine.name] = datetime.now(timezone.utc).replace(microsecond=0)
         provider = providers.of(here.choice.provider)
         leftovers = provider.leftovers(here, machine)
+        step.progress("vagrant up")
         here.vagrant.up(
             machine.name,
             step.progress,
@@ -138,12 +155,12 @@ def _machine_job(here: Site, machine: Machine, index: int, started: dict[str, da
     return bring_machine_up
 
 
-def _control_plane_job(here: Site, bundle: Bundle) -> workflow.Do:
+def _control_plane_job(here: Site, bundle: Callable[[], Bundle]) -> workflow.Do:
     def make_control_plane(step: Step) -> None:
         node = here.lab.control_plane
         runner = here.runner(node)
         podnet.configure(here.lab, node, runner)
-        kubeadm.init(here.lab, runner, bundle.versions, step, tuning.of(pace.factor()))
+        kubeadm.init(here.lab, runner, bundle().versions, step, tuning.of(pace.factor()))
         here.labdir.write_secret(here.labdir.kubeconfig, kubeadm.kubeconfig(here.lab, runner))
 
     return make_control_plane
@@ -191,9 +208,7 @@ def prepare(lab: Lab, events: Events) -> Site:
     here = Site.of(lab)
     choice, labdir = here.choice, here.labdir
     provider = providers.of(choice.provider)
-    if lab.provider not in ("auto", choice.provider):
-        what = f"the lab {lab.name} was made with {choice.provider}, not {lab.provider}"
-        raise LabError(errors.PROVIDER_OTHER, what)
+    refuse_other_provider(lab, choice.provider)
     is_new = not labdir.inventory.exists()
     if is_new:
         events.note(f"provider {choice.provider}: {choice.reason}")
@@ -214,32 +229,39 @@ def prepare(lab: Lab, events: Events) -> Site:
     return here
 
 
-def _examine(here: Site, bundle: Bundle, events: Events, *, is_new: bool) -> None:
-    """Refuse a host on which the lab would fail, with all the reasons at once, before anything is touched.
+def examine(here: Site, bundle: Bundle | None, *, is_new: bool) -> tuple[Finding, ...]:
+    """Refuse a host on which the lab would fail, with all the reasons at once; return what was found otherwise.
 
     A lab that has machines has shown what the host can carry; only what may have changed under it is looked at.
+    Touches nothing. Raises LAB-HOST-020, or the one error there is.
     """
-    case = Case(here.lab, here.choice.provider, here.choice, exists=not is_new, bundled=bundle.made)
-    if is_new:
-        with events.step("this host") as step:
-            findings = doctor.examine(case)
-            _sum_up(findings, step)
-    else:
-        findings = doctor.examine(case)
-    for finding in findings:
-        if finding.state == "warn":
-            events.warn(f"{finding.id}: {finding.verdict.seen}")
+    bundled = None if bundle is None else bundle.made
+    findings = doctor.examine(Case(here.lab, here.choice.provider, here.choice, exists=not is_new, bundled=bundled))
     error = doctor.refusal(findings, here.lab)
     if error is not None:
         raise error
+    return findings
 
 
-def _sum_up(findings: Sequence[Finding], step: Step) -> None:
-    failed, unseen = ([one.id for one in findings if one.state == state] for state in ("fail", "unseen"))
-    if failed:
-        step.fail(", ".join(failed))
+def _examine(here: Site, bundle: Bundle, events: Events, *, is_new: bool) -> None:
+    """Examine the host as a step, where that takes a second, and say what may surprise."""
+    if is_new:
+        with events.step("this host") as step:
+            findings = examine(here, bundle, is_new=is_new)
+            unseen = [finding.id for finding in findings if finding.state == "unseen"]
+            step.result(f"{len(findings)} checks" + (f", not made: {', '.join(unseen)}" if unseen else ""))
     else:
-        step.result(f"{len(findings)} checks" + (f", not made: {', '.join(unseen)}" if unseen else ""))
+        findings = examine(here, bundle, is_new=is_new)
+    for finding in findings:
+        if finding.state == "warn":
+            events.warn(f"{finding.id}: {finding.verdict.seen}")
+
+
+def refuse_other_provider(lab: Lab, made_with: str) -> None:
+    """Refuse to go on with a lab on another provider than its machines were made with. Raises LAB-PROV-005."""
+    if lab.provider not in ("auto", made_with):
+        what = f"the lab {lab.name} was made with {made_with}, not {lab.provider}"
+        raise LabError(errors.PROVIDER_OTHER, what)
 
 
 def write_inventory(lab: Lab, _events: Events) -> Site:

@@ -214,7 +214,10 @@ class Cluster:
         what: str = "",
     ) -> Object:
         text = self._send(method, path, query, body, content_type, what=what)
-        answer: Object = json.loads(text)
+        try:
+            answer: Object = json.loads(text)
+        except ValueError as error:
+            raise ApiUnreachable(self._server(), f"its answer is no JSON: {text.strip()[:80]!r}") from error
         return answer
 
     def _send(
@@ -275,7 +278,8 @@ class Cluster:
 
 
 def _connect(kubeconfig: Path) -> ApiClient:
-    from kubernetes import client, config  # noqa: PLC0415 - see preload()
+    import yaml  # noqa: PLC0415 - see preload()
+    from kubernetes import client, config  # noqa: PLC0415
     from kubernetes.config import ConfigException  # noqa: PLC0415
 
     settings = client.Configuration()
@@ -284,8 +288,10 @@ def _connect(kubeconfig: Path) -> ApiClient:
         config.load_kube_config(  # type: ignore[no-untyped-call]
             str(kubeconfig), client_configuration=settings, persist_config=False, temp_file_path=str(kubeconfig.parent)
         )
-    except (ConfigException, OSError) as error:
-        raise ApiUnreachable(str(kubeconfig), f"no usable kubeconfig: {error}") from error
+    # A damaged one also fails in the parser, in base64, and where the package takes for granted what is not there.
+    except (ConfigException, OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ApiUnreachable(str(kubeconfig), f"no usable kubeconfig: {reason}") from error
     # A proxy from the environment knows nothing of the lab's own network.
     settings.proxy = None
     # Whoever can wait does so with a deadline; the transport's own retries would only hide the first error.

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 
 import yaml
 
-from metallab import errors
+from metallab import errors, refusals
 from metallab.cluster import files
 from metallab.cluster import kubeadm_config as config
 from metallab.cluster.api import Cluster
@@ -26,6 +26,7 @@ from metallab.cluster.tuning import ORDINARY, Tuning
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Step
+from metallab.redaction import redact
 from metallab.run import capabilities, pace, wait
 from metallab.run.result import CommandFailed, Result, Runner
 from metallab.run.wait import NotYet
@@ -87,7 +88,7 @@ def init(lab: Lab, runner: Runner, versions: Versions, step: Step, tuning: Tunin
     Raises LAB-CLUS-004 with kubeadm's last lines, LAB-CLUS-002 when a control plane that was complete once does not
     come back: resetting that would throw the user's cluster away.
     """
-    state = _init_state(lab, runner)
+    state = control_plane_state(lab, runner)
     if state is State.SILENT:
         _await_return(lab, runner, step)
         state = State.DONE
@@ -141,7 +142,8 @@ def init_state(*, answers: bool, kubelet_conf: str | None, found: bool) -> State
     return State.HALF if found else State.NOTHING
 
 
-def _init_state(lab: Lab, runner: Runner) -> State:
+def control_plane_state(lab: Lab, runner: Runner) -> State:
+    """Return how far init has come on a machine. Changes nothing there."""
     wanted = [f"node/{lab.control_plane.name}", "daemonset/kube-proxy"]
     asked = _kubectl(runner, ["get", *wanted, "--namespace=kube-system", "--output=name"], check=False)
     if asked.ok:
@@ -182,10 +184,9 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
 
     ``runner`` runs on the worker. Raises LAB-CLUS-004 with kubeadm's last lines.
     """
-    authority = authority_of(cluster.kubeconfig.read_text(encoding="utf-8"))
+    authority = authority_of(refusals.own_text(cluster.kubeconfig))
     known = cluster.get("v1", "Node", node.name) is not None
-    there = files.fingerprints(runner, [KUBELET_CONF, AUTHORITY, BOOTSTRAP_CONF, KUBELET_CONFIG])
-    state = join_state(known=known, there=there, authority=base64.b64decode(authority).decode())
+    state = worker_state(runner, authority, known=known)
     if state is State.DONE:
         # Started at boot anyway; this is for a node somebody stopped it on.
         runner.run(["systemctl", "start", "containerd.service", "kubelet.service"], timeout=BOOT_SECONDS)
@@ -208,6 +209,12 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
         _drop_token(cluster, token)
 
 
+def worker_state(runner: Runner, authority: str, *, known: bool) -> State:
+    """Return how far join has come on a machine, for a cluster with this authority. Changes nothing there."""
+    there = files.fingerprints(runner, [KUBELET_CONF, AUTHORITY, BOOTSTRAP_CONF, KUBELET_CONFIG])
+    return join_state(known=known, there=there, authority=base64.b64decode(authority).decode())
+
+
 def join_state(*, known: bool, there: dict[str, str], authority: str) -> State:
     """Decide how far join has come.
 
@@ -223,9 +230,12 @@ def join_state(*, known: bool, there: dict[str, str], authority: str) -> State:
 
 
 def authority_of(kubeconfig_text: str) -> str:
-    """Return the certificate authority a kubeconfig trusts, base64 of PEM."""
-    (cluster,) = yaml.safe_load(kubeconfig_text)["clusters"]
-    return str(cluster["cluster"]["certificate-authority-data"])
+    """Return the certificate authority a kubeconfig trusts, base64 of PEM. Raises LAB-HOST-016 when it names none."""
+    try:
+        (cluster,) = yaml.safe_load(kubeconfig_text)["clusters"]
+        return str(cluster["cluster"]["certificate-authority-data"])
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise refusals.damaged("the lab's kubeconfig", error) from error
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------
@@ -235,11 +245,6 @@ def new_token() -> Token:
     """Return a new random bootstrap token, in the form Kubernetes demands: 6 and 16 of a-z0-9."""
     letters = string.ascii_lowercase + string.digits
     return Token(*("".join(secrets.choice(letters) for _ in range(length)) for length in (6, 16)))
-
-
-def redact(text: str) -> str:
-    """Return ``text`` without bootstrap tokens; kubeadm prints the one it was given."""
-    return re.sub(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "(token)", text)
 
 
 def _mint_token(cluster: Cluster) -> Token:

@@ -15,7 +15,7 @@ def read(path: Path) -> list[Object]:
     """Return the objects of one YAML file. Raises LAB-CLUS-005 when it can't be read."""
     try:
         return [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise LabError(errors.CLUSTER_MANIFEST, f"cannot read it: {error}", where=str(path)) from error
 
 

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from metallab import paths
+from metallab import paths, refusals
 from metallab.config import Lab
 from metallab.run.local import run
 from metallab.run.ssh import Login
@@ -75,7 +75,7 @@ class LabDir:
         if self.images_folder(machine).exists():
             return str(self.images_folder(machine))
         try:
-            return self._volume_note(machine).read_text(encoding="ascii")
+            return refusals.own_text(self._volume_note(machine))
         except FileNotFoundError:
             return None
 
@@ -112,7 +112,7 @@ class LabDir:
     def image_of(self, machine: str) -> str | None:
         """Return the image a restored machine is made from; None for one that is made from the box."""
         try:
-            return self._image_note(machine).read_text(encoding="ascii")
+            return refusals.own_text(self._image_note(machine))
         except FileNotFoundError:
             return None
 
@@ -129,7 +129,10 @@ class LabDir:
         return Login(USER, self.login_key, self.host_key.with_suffix(".pub"))
 
     def prepare(self, lab: Lab) -> None:
-        """Make the folder and its keys, once. Raises LAB-HOST-002 without ssh-keygen."""
+        """Make the folder and its keys, once.
+
+        Raises LAB-HOST-002 without ssh-keygen, LAB-HOST-016 for a damaged key.
+        """
         for folder in (self.path, self.path / "ssh", self.path / "machines"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for key in (self.login_key, self.host_key):
@@ -138,7 +141,11 @@ class LabDir:
                 run(
                     ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"metallab {lab.name}", "-f", key], timeout=30
                 )
-        kind, blob = self.host_key.with_suffix(".pub").read_text(encoding="ascii").split()[:2]
+        public = self.host_key.with_suffix(".pub")
+        try:
+            kind, blob = public.read_text(encoding="ascii").split()[:2]
+        except ValueError as error:
+            raise refusals.damaged(public, error) from error
         lines = [f"{lab.address(machine)},{machine.name} {kind} {blob}\n" for machine in lab.machines]
         self.known_hosts.write_text("".join(lines), encoding="ascii")
 

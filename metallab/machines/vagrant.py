@@ -64,18 +64,26 @@ class Vagrant:
     @property
     def variables(self) -> dict[str, str]:
         """Return the variables vagrant needs: the resolved inventory, its own state, and no calls home."""
-        dotfile = paths.repo_root() / ".vagrant" if paths.is_own_lab() else self.labdir.path / "vagrant"
         return {
             **self.environment,
             "METALLAB_INVENTORY": str(self.labdir.inventory),
             "VAGRANT_CWD": str(paths.repo_root()),
-            "VAGRANT_DOTFILE_PATH": str(dotfile),
+            "VAGRANT_DOTFILE_PATH": str(self.records),
             # Vagrant locks a machine by its name and the Vagrantfile's folder: two labs of one checkout would wait
             # for each other.
             "VAGRANT_HOME": str(self.home),
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
         }
+
+    @property
+    def records(self) -> Path:
+        """Return the folder in which Vagrant keeps what it knows of the lab's machines."""
+        return paths.repo_root() / ".vagrant" if paths.is_own_lab() else self.labdir.path / "vagrant"
+
+    def has_made(self, name: str) -> bool:
+        """Tell whether Vagrant knows a machine of this name, running or not. Reads its record and starts no process."""
+        return any(self.records.glob(f"machines/{name}/*/id"))
 
     def states(self) -> dict[str, str]:
         """Return each machine's state in Vagrant's words (running, stopped, not_created ...).
@@ -207,7 +215,7 @@ class Vagrant:
 
     def forget(self) -> None:
         """Remove Vagrant's record of the machines, once they are gone."""
-        shutil.rmtree(self.variables["VAGRANT_DOTFILE_PATH"], ignore_errors=True)
+        shutil.rmtree(self.records, ignore_errors=True)
 
     def _call(
         self, words: list[str], timeout: float, on_line: OnLine, extra: Mapping[str, str] | None = None
@@ -248,7 +256,7 @@ class _Library:
         if vagrant.get_vagrant_executable() is None:
             raise ToolMissing("vagrant")
         self._call = call
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this object
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed after the one call this object is for
         self._vagrant = vagrant.Vagrant(
             root=str(paths.repo_root()), env={**os.environ, **variables}, err_cm=self._keep_words
         )
@@ -266,10 +274,13 @@ class _Library:
     def _guard(self, ask: Callable[[], _T]) -> _T:
         try:
             return ask()
-        except (subprocess.CalledProcessError, OSError) as error:
+        # What it says may also be something the library cannot read: then it fails on its own parser.
+        except (subprocess.CalledProcessError, OSError, LookupError, ValueError, AttributeError, TypeError) as error:
             self._said.seek(0)
             said = self._said.read().decode(errors="replace")
             raise _failed(self._call, said or str(getattr(error, "output", "") or error)) from error
+        finally:
+            self._said.close()
 
 
 class _Log:

@@ -1,8 +1,11 @@
-"""Rates and lists as people say them. Pure."""
+"""Rates and lists as people say them, and the length of a run. Pure, and quick to import."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+SECONDS = 3
+"""How long an iperf3 run of the proof is, unless somebody says otherwise."""
 
 
 def rate(bits_per_second: float) -> str:

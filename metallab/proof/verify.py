@@ -18,10 +18,7 @@ from metallab.proof.acts import Act, Change, Claim
 from metallab.proof.checks.scene import API, Scene, Seen, asked
 from metallab.proof.records import Check, Evidence, Picture, Place, Report, Verdict
 from metallab.proof.subject import Say, Subject
-from metallab.proof.units import listed
-
-SECONDS = 3
-"""Length of an iperf3 run, unless the user wants another."""
+from metallab.proof.units import SECONDS, listed
 
 
 def verify(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, NoReturn
 
+from metallab.redaction import redact
 from metallab.run import cancel
 from metallab.run.result import HERE, Argv, CommandFailed, CommandTimedOut, OnLine, Result, ToolMissing
 
+STORY = logging.getLogger(__name__)
+"""Every command with its exit status and seconds, for ``--debug``."""
 SLICE = 0.25
 """Seconds between two looks at whether the user pressed Ctrl-C."""
 
@@ -49,35 +54,59 @@ def run(
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-    except FileNotFoundError as error:
-        if cwd is not None and not Path(cwd).is_dir():
+    except OSError as error:
+        if cwd is not None and not os.access(cwd, os.X_OK):
             raise
-        raise ToolMissing(words[0]) from error
+        raise _not_started(words[0], error) from error
     readers = [_Reader(stream, on_line) for stream in (process.stdout, process.stderr) if stream is not None]
     try:
         _feed(process, input)
         _wait(process, began + timeout)
     except subprocess.TimeoutExpired:
         _end(process)
+        STORY.debug("no end after %.1f s: %s", timeout, redact(shlex.join(words)))
         output = "\n".join(reader.text() for reader in readers)
         raise CommandTimedOut(words, timeout, HERE, output) from None
     except BaseException:
         _end(process)
         raise
     stdout, stderr = (reader.text() for reader in readers)
+    for reader in readers:
+        if reader.failure is not None:
+            raise reader.failure
     result = Result(words, process.returncode, stdout, stderr, time.monotonic() - began)
+    tell(result)
     if check and not result.ok:
         raise CommandFailed(result)
     return result
 
 
+def tell(result: Result) -> None:
+    """Tell the story of a command that ended, for ``--debug``."""
+    words = redact(result.command)
+    STORY.debug("exit status %d after %.2f s on %s: %s", result.rc, result.seconds, result.where, words)
+
+
+def _not_started(program: str, error: OSError) -> Exception:
+    """Return what a program that does not start is: missing, or no program; for anything else the error itself."""
+    if isinstance(error, FileNotFoundError):
+        return ToolMissing(program)
+    if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ELOOP):
+        return ToolMissing(program, f"cannot be run: {error.strerror}")
+    return error
+
+
 class _Reader:
-    """Drains one stream in a thread, so that a chatty command never blocks."""
+    """Drains one stream in a thread, so that a chatty command never blocks.
+
+    What goes wrong in whoever listens (a log on a full disk) is kept in ``failure``; the stream is read on to its end.
+    """
 
     def __init__(self, stream: IO[bytes], on_line: OnLine | None) -> None:
         self._lines: list[str] = []
         self._stream = stream
         self._on_line = on_line
+        self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._drain, daemon=True)
         self._thread.start()
 
@@ -86,8 +115,11 @@ class _Reader:
             for raw in self._stream:
                 line = raw.decode(errors="replace")
                 self._lines.append(line)
-                if self._on_line is not None:
-                    self._on_line(line.rstrip("\n"))
+                if self._on_line is not None and self.failure is None:
+                    try:
+                        self._on_line(line.rstrip("\n"))
+                    except Exception as error:  # noqa: BLE001 - raised by run(), in the thread that asked
+                        self.failure = error
 
     def text(self) -> str:
         # A daemon the command left behind may hold the pipe open; its lines are not the command's.
@@ -146,8 +178,8 @@ def spawn(argv: Argv, *, log: str | os.PathLike[str], env: Mapping[str, str] | N
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
-            raise ToolMissing(words[0]) from error
+        except OSError as error:
+            raise _not_started(words[0], error) from error
     # Nobody here will wait for it: without this, Python warns of a child it still owns.
     process.returncode = 0
     return process.pid
@@ -161,7 +193,8 @@ def replace(argv: Argv, env: Mapping[str, str] | None = None) -> NoReturn:
     words = [os.fspath(word) for word in argv]
     sys.stdout.flush()
     sys.stderr.flush()
+    STORY.debug("this process becomes: %s", redact(shlex.join(words)))
     try:
         os.execvpe(words[0], words, {**os.environ, **(env or {})})
-    except FileNotFoundError as error:
-        raise ToolMissing(words[0]) from error
+    except OSError as error:
+        raise _not_started(words[0], error) from error

@@ -65,10 +65,10 @@ class CommandTimedOut(LabError):
 
 
 class ToolMissing(LabError):
-    """The program is not installed on this host."""
+    """The program is not installed on this host, or the system does not take the file for a program."""
 
-    def __init__(self, program: str) -> None:
-        super().__init__(errors.HOST_TOOL_MISSING, f"{program} is not installed", where=HERE)
+    def __init__(self, program: str, reason: str = "is not installed") -> None:
+        super().__init__(errors.HOST_TOOL_MISSING, f"{program} {reason}", where=HERE)
         self.program = program
 
 

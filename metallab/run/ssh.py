@@ -17,8 +17,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metallab import errors
-from metallab.run import cancel, pace
+from metallab import errors, refusals
+from metallab.run import cancel, local, pace
 from metallab.run.result import Argv, CommandFailed, CommandTimedOut, OnLine, Result, Unreachable
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PORT = 22
 CONNECT_SECONDS = 5.0
+GLANCE_SECONDS = 0.02
+"""Between two looks whether a command has ended whose output has; mostly the first one sees it."""
 CHUNK = 65536
 TIMED_OUT = 124
 """Exit status of coreutils' timeout(1) when it ended the command."""
@@ -70,8 +72,10 @@ class SshRunner:
         began = time.monotonic()
         channel = self._open(line)
         try:
-            stdout, stderr = _converse(channel, input, on_line, began + timeout + CONNECT_SECONDS)
-            rc = channel.recv_exit_status()
+            deadline = began + timeout + CONNECT_SECONDS
+            stdout, stderr = _converse(channel, input, on_line, deadline)
+            # A machine that stands still keeps no limit of its own, and its connection does not break.
+            rc = channel.recv_exit_status() if _has_ended(channel, deadline) else TIMED_OUT
         except (OSError, EOFError) as error:
             raise Unreachable(self.name, f"the connection broke: {error}") from error
         finally:
@@ -82,6 +86,7 @@ class SshRunner:
         if rc == -1:
             raise Unreachable(self.name, "the connection closed before the command ended")
         result = Result(words, rc, stdout, stderr, seconds, self.name)
+        local.tell(result)
         if check and not result.ok:
             raise CommandFailed(result)
         return result
@@ -140,9 +145,9 @@ class SshRunner:
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        kind, blob = self._login.host_key.read_text(encoding="ascii").split()[:2]
-        key = paramiko.Ed25519Key(data=_decode(blob))
-        client.get_host_keys().add(str(self.address), kind, key)
+        kind, key = _host_key(self._login.host_key)
+        known_as = str(self.address) if PORT == paramiko.config.SSH_PORT else f"[{self.address}]:{PORT}"
+        client.get_host_keys().add(known_as, kind, key)
         try:
             client.connect(
                 str(self.address),
@@ -159,6 +164,9 @@ class SshRunner:
             client.close()
             reason = f"{self.address} showed host key {error.key.get_base64()[:24]}…"
             raise Unreachable(self.name, reason, errors.MACHINE_HOST_KEY) from error
+        except ValueError as error:  # what cryptography says of a key that is none
+            client.close()
+            raise refusals.damaged(self._login.key, error) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
             raise Unreachable(self.name, f"{self.address}: {str(error) or type(error).__name__}") from error
@@ -167,10 +175,26 @@ class SshRunner:
         self._client = client
 
 
-def _decode(blob: str) -> bytes:
+def _host_key(file: Path) -> tuple[str, paramiko.PKey]:
+    """Return the kind and the key of a public key's file. Raises LAB-HOST-016 when it holds none."""
     import base64  # noqa: PLC0415
 
-    return base64.b64decode(blob)
+    import paramiko  # noqa: PLC0415
+
+    try:
+        kind, blob = file.read_text(encoding="ascii").split()[:2]
+        return kind, paramiko.Ed25519Key(data=base64.b64decode(blob))
+    except (ValueError, paramiko.SSHException) as error:
+        raise refusals.damaged(file, error) from error
+
+
+def _has_ended(channel: paramiko.Channel, deadline: float) -> bool:
+    """Wait until the command's exit status is there, up to the deadline."""
+    while not channel.exit_status_ready():
+        if time.monotonic() >= deadline:
+            return False
+        cancel.pause(GLANCE_SECONDS)
+    return True
 
 
 def _converse(
@@ -182,11 +206,21 @@ def _converse(
     channel.shutdown_write()
     channel.settimeout(0.25)
     errors_reader = _Lines(on_line)
-    reader = threading.Thread(target=_drain, args=(channel.recv_stderr, errors_reader, deadline), daemon=True)
+    failures: list[BaseException] = []
+
+    def drain_errors() -> None:
+        try:
+            _drain(channel.recv_stderr, errors_reader, deadline)
+        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
+            failures.append(error)
+
+    reader = threading.Thread(target=drain_errors, daemon=True)
     reader.start()
     output_reader = _Lines(on_line)
     _drain(channel.recv, output_reader, deadline)
     reader.join(timeout=CONNECT_SECONDS)
+    if failures:
+        raise failures[0]
     return output_reader.text(), errors_reader.text()
 
 

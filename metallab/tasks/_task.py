@@ -1,29 +1,36 @@
 """What every task shares: the lab it is about, its progress on the screen, and errors turned into words and exit codes.
 
-A task body is written ``def up(session: Session, flag: bool = False)``; :func:`task` makes an Invoke task of it.
+A task body is written ``def up(session: Session, flag: bool = False)``; :func:`task` makes an Invoke task of it. One
+that takes long is marked ``long=True`` and gets a flag ``--output json``: each event a line on stdout, and the end.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from invoke.context import Context
-from invoke.exceptions import Exit, UnexpectedExit
+from invoke.exceptions import Exit
 from invoke.tasks import task as invoke_task
 
-from metallab import config, console, errors, paths
-from metallab.config import Lab
+from metallab import console, errors, paths, refusals
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
+from metallab.tasks import _bug
+
+if TYPE_CHECKING:
+    from metallab.config import Lab
 
 PROVIDER_HELP = "docker, libvirt or virtualbox instead of what lab.yaml says"
+OUTPUT_HELP = "words (default), or json: one event a line on stdout, the last one how it ended"
+NOISY = ("kubernetes", "urllib3", "paramiko", "matplotlib", "PIL")
+"""Libraries whose own words would drown a story, or hold what is secret in it."""
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 
@@ -37,6 +44,8 @@ class Session:
     @functools.cached_property
     def lab(self) -> Lab:
         """Return the lab of this command, read and checked when first asked for."""
+        from metallab import config
+
         file = paths.lab_file()
         if not paths.is_own_lab() and not file.is_file():
             raise LabError(errors.CONFIG_UNREADABLE, "LAB_FILE names a file that is not there", where=str(file))
@@ -47,6 +56,8 @@ class Session:
 
         Raises LAB-HOST-010 for a name that is none.
         """
+        from metallab import config
+
         known = get_args(config.Provider)
         if provider and provider not in known:
             what = f"no provider is called {provider!r}; there is: {', '.join(known)}"
@@ -57,47 +68,92 @@ class Session:
 @overload
 def task(body: Body) -> Body: ...
 @overload
-def task(*, positional: Sequence[str] = (), help: Mapping[str, str] | None = None) -> Callable[[Body], Body]: ...
+def task(
+    *, positional: Sequence[str] = (), help: Mapping[str, str] | None = None, long: bool = False
+) -> Callable[[Body], Body]: ...
 def task(
     body: Body | None = None,
     *,
     positional: Sequence[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 - Invoke's own word
+    long: bool = False,
 ) -> Body | Callable[[Body], Body]:
     """Make an Invoke task of ``body``: it gets a :class:`Session`, and its errors end as one message and one code."""
     if body is None:
-        return lambda decorated: _make(decorated, positional, help or {})
-    return _make(body, positional, help or {})
+        return lambda decorated: _make(decorated, positional, help or {}, long=long)
+    return _make(body, positional, help or {}, long=long)
 
 
-def _make(body: Body, positional: Sequence[str], flags_help: Mapping[str, str]) -> Body:
+def _make(body: Body, positional: Sequence[str], flags_help: Mapping[str, str], *, long: bool) -> Body:
     @functools.wraps(body)
     def shell(_context: Context, *args: object, **flags: object) -> None:
         # Being told to end (a closed terminal, a CI that runs out of time) is like Ctrl-C: what was begun is put back.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
+        output = str(flags.pop("output", "words")) if long else "words"
         words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-        try:
-            with console.open_sink() as sink:
-                body(Session(Events(sink), tuple(words)), *args, **flags)
-        except LabError as error:
-            console.show_error(error)
-            if debugging():
-                traceback.print_exc()
-            raise Exit(code=int(error.entry.exit_code)) from error
-        except KeyboardInterrupt:
-            console.show_interrupted()
-            raise Exit(code=int(ExitCode.INTERRUPTED)) from None
-        except (Exit, UnexpectedExit):
-            raise
-        except BrokenPipeError:
-            raise Exit(code=int(ExitCode.OK)) from None
-        except Exception as error:
-            console.show_bug(error, traceback.format_exc())
-            raise Exit(code=int(ExitCode.BUG)) from error
+        with console.events_on_stdout(wanted=output == "json"):
+            code = _code_of(lambda events: body(Session(events, tuple(words)), *args, **flags), output)
+        if code:
+            raise Exit(code=code)
 
-    made: Body = invoke_task(positional=list(positional), help=dict(flags_help))(shell)
+    shown = dict(flags_help)
+    if long:
+        own = inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, default="words")
+        signature = inspect.signature(body)
+        shell.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
+        shown["output"] = OUTPUT_HELP
+    made: Body = invoke_task(positional=list(positional), help=shown)(shell)
     return made
+
+
+def _code_of(do: Callable[[Events], object], output: str) -> int:
+    """Do what a task is for, show how it ended when that was not well, and return the exit code."""
+    error: LabError | None = None
+    code = int(ExitCode.OK)
+    try:
+        if debugging():
+            _tell_the_story()
+        if output not in ("words", "json"):
+            what = f"no output is called {output!r}; there is: words, json"
+            raise LabError(errors.HOST_CHOICE_UNKNOWN, what)  # noqa: TRY301 - the road of every other error
+        with console.open_sink(plain=debugging()) as sink:
+            do(Events(sink))
+    except Exit as ended:
+        code = ended.code
+    except LabError as caught:
+        error = caught
+    except KeyboardInterrupt:
+        console.show_interrupted()
+        code = int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left in the buffer is for nobody.
+        console.give_up_stdout()
+        return code
+    except Exception as caught:  # noqa: BLE001 - the last net: what the system refused, or our own mistake
+        error = refusals.of(caught)
+        if error is None:
+            console.show_bug(_bug.report(caught))
+            code = int(ExitCode.BUG)
+        else:
+            error.__cause__ = caught
+    if error is not None:
+        code = int(error.entry.exit_code)
+        console.show_error(error)
+        if debugging():
+            console.show_story(_bug.story(error))
+    console.show_end(code, error)
+    return code
+
+
+def _tell_the_story() -> None:
+    """Have every command, its exit status and its duration said on stderr (``--debug``)."""
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    ours = logging.getLogger("metallab")
+    ours.propagate = False
+    if not ours.handlers:
+        ours.addHandler(console.StoryHandler())
 
 
 def finish(code: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from metallab import bundle as bundles
 from metallab import console, errors
 from metallab.errors import LabError
 from metallab.tasks._task import Session, task
@@ -12,15 +11,22 @@ from metallab.tasks._task import Session, task
 COLUMNS = ("kind", "name", "version", "MB", "sha256")
 
 
-@task(help={"update-lock": "write bundle.lock.json anew, do not compare with it", "rebuild": "make all of it again"})
+@task(
+    help={"update-lock": "write bundle.lock.json anew, do not compare with it", "rebuild": "make all of it again"},
+    long=True,
+)
 def build(session: Session, update_lock: bool = False, rebuild: bool = False) -> None:
     """Build the bundle, or go on where an interruption left it. Example: ./inv bundle.build."""
+    from metallab import bundle as bundles
+
     bundles.build(session.events, update_lock=update_lock, rebuild=rebuild)
 
 
 @task(help={"output": "table (default) or json"})
 def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the task is called so
     """Show what the bundle holds and where it lies. Example: ./inv bundle.list."""
+    from metallab import bundle as bundles
+
     bundle = bundles.require()
     if output == "json":
         console.line(json.dumps({"dir": str(bundle.dir), **bundles.to_dict(bundle)}, indent=2))

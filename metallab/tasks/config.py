@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-import yaml
-
-from metallab import config, console, errors, paths
+from metallab import console, errors, paths
 from metallab.errors import LabError
 from metallab.tasks._task import Session, task
+
+if TYPE_CHECKING:
+    from metallab import config
 
 
 @task
 def schema(_session: Session) -> None:
-    """Print the JSON Schema of lab.yaml, for editors."""
+    """Print the JSON Schema of lab.yaml, for editors. Example: ./inv config.schema."""
+    from metallab import config
+
     console.line(json.dumps(config.json_schema(), indent=2))
 
 
 @task
 def validate(session: Session) -> None:
-    """Check lab.yaml: every problem at once, with its key. Touches nothing."""
+    """Check lab.yaml: every problem at once, with its key. Touches nothing. Example: ./inv config.validate."""
     lab = session.lab
     console.line(f"{paths.lab_file()}: good (lab {lab.name}, network {lab.network}, {len(lab.machines)} machines)")
 
 
 @task(help={"output": "yaml or json"})
 def show(session: Session, output: str = "yaml") -> None:
-    """Print the lab as it is used: every default filled in, every address computed."""
+    """Print the lab as it is used: defaults filled in, addresses computed. Example: ./inv config.show -o json."""
+    import yaml
+
     record = resolved(session.lab)
     if output == "json":
         console.line(json.dumps(record, indent=2))

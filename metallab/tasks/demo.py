@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from metallab import box as boxes
-from metallab import bundle as bundles
-from metallab import providers, steps
-from metallab.site import likely_provider
 from metallab.tasks._task import PROVIDER_HELP, Session, task
-from metallab.tasks.setup import install, purposes_of
-from metallab.tasks.verify import prove
 
 
-@task(help={"yes": "install missing host packages without asking", "provider": PROVIDER_HELP})
+@task(help={"yes": "install missing host packages without asking", "provider": PROVIDER_HELP}, long=True)
 def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     """From a bare host to the proof: packages, bundle, box, lab, MetalLB, iperf3, verify. Example: ./inv demo --yes."""
+    from metallab import box as boxes
+    from metallab import bundle as bundles
+    from metallab import providers, steps
+    from metallab.site import likely_provider
+    from metallab.tasks.setup import install, purposes_of
+    from metallab.tasks.verify import prove
+
     lab, events = session.lab_on(provider), session.events
     install(events, yes=yes, purposes=purposes_of(lab))
     box = boxes.build(bundles.build(events), events)

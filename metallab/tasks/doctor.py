@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from metallab import bundle as bundles
 from metallab import console, paths
-from metallab.host import doctor as hospital
-from metallab.host.doctor import MARKS, Diagnosis, Finding, Known
-from metallab.machines.labdir import LabDir
-from metallab.site import made
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
+
+if TYPE_CHECKING:
+    from metallab.host.doctor import Diagnosis, Finding
 
 
 @task(help={"output": "table (default) or json", "provider": PROVIDER_HELP})
 def doctor(session: Session, output: str = "table", provider: str = "") -> None:
     """Look whether a lab can run here, on which provider, and how to mend what is wrong. Example: ./inv doctor."""
+    from metallab import bundle as bundles
+    from metallab.host import doctor as hospital
+    from metallab.host.doctor import MARKS, Known
+    from metallab.site import made
+
     lab = session.lab_on(provider)
     bundle = bundles.find()
     known = Known(made(lab), None if bundle is None else bundle.made, _labs())
@@ -35,6 +39,8 @@ def doctor(session: Session, output: str = "table", provider: str = "") -> None:
 
 def _labs() -> frozenset[str]:
     """Return the labs of this user that have machines."""
+    from metallab.machines.labdir import LabDir
+
     folders = paths.state_dir()
     if not folders.is_dir():
         return frozenset()
@@ -48,6 +54,8 @@ def _whose(finding: Finding, diagnosis: Diagnosis) -> str:
 
 def _conclusion(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the lines below the table: how to mend what is not good, what each provider lacks, and the choice."""
+    from metallab.host.doctor import MARKS
+
     mends: dict[str, list[str]] = {}
     for finding in diagnosis.findings:
         if finding.state != "ok" and finding.verdict.fix:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from metallab import console, steps
-from metallab.cluster import metallb
+from metallab import console
 from metallab.errors import ExitCode
-from metallab.site import existing
 from metallab.tasks._task import Session, finish, task
 
 
-@task
+@task(long=True)
 def install(session: Session) -> None:
     """Install MetalLB with the lab's address pool. Example: ./inv metallb.install."""
+    from metallab import steps
+    from metallab.site import existing
+
     steps.install_metallb(existing(session.lab), session.events)
 
 
 @task(help={"output": "table (default) or json"})
 def status(session: Session, output: str = "table") -> None:
     """Show MetalLB, its pool, the services and who announces them. Example: ./inv metallb.status."""
+    from metallab.cluster import metallb
+    from metallab.site import existing
+
     site = existing(session.lab)
     found = metallb.status(site.cluster, site.lab)
     if output == "json":

@@ -1,9 +1,7 @@
-"""``inv lint``, ``inv test``, ``inv completion``: for the people who work on the lab, and for the shell."""
+"""``inv lint``, ``inv test``: for the people who work on the lab."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
 import sys
@@ -11,20 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoke.completion.complete import print_completion_script
-
-from metallab import box as boxes
-from metallab import bundle as bundles
-from metallab import console, errors, lock, paths, providers
+from metallab import console, errors, paths
 from metallab.errors import LabError
 from metallab.events import Events
-from metallab.host.packages import FOR_TESTS
-from metallab.run.local import replace, run
 from metallab.tasks._task import Session, task
-from metallab.tasks.setup import install
 
 TIERS = ("unit", "integration", "e2e", "vm")
-SHELLS = ("bash", "zsh", "fish")
 INSTALL_TIMEOUT = 900
 LINTER_TIMEOUT = 900
 
@@ -53,7 +43,9 @@ def linters(root: Path) -> tuple[Linter, ...]:
 
 @task(help={"fix": "mend what ruff can mend"})
 def lint(session: Session, fix: bool = False) -> None:
-    """Run every linter and say of each whether it is content; all run, also after one complained."""
+    """Run every linter, also after one complained, and say of each whether it is content. Example: ./inv lint --fix."""
+    from metallab.run.local import run
+
     install_tools(session.events)
     root = paths.repo_root()
     programs = Path(sys.executable).parent
@@ -72,7 +64,9 @@ def lint(session: Session, fix: bool = False) -> None:
 
 @task(help={"yes": "install host packages without asking", "fast": "only what needs no machine (seconds)"})
 def test(session: Session, yes: bool = False, fast: bool = False) -> None:
-    """Run the tests, the end-to-end ones on a real lab included. Words after -- go to pytest."""
+    """Run the tests, also on a real lab; words after -- go to pytest. Example: ./inv test --fast -- -k pool."""
+    from metallab.run.local import replace
+
     install_tools(session.events)
     if not fast:
         prepare(session.events, yes=yes)
@@ -82,18 +76,17 @@ def test(session: Session, yes: bool = False, fast: bool = False) -> None:
     replace([sys.executable, "-m", "pytest", *(f"tests/{tier}" for tier in tiers), *session.remainder])
 
 
-@task(help={"shell": "bash, zsh or fish; without it the one in $SHELL"})
-def completion(_session: Session, shell: str = "") -> None:
-    """Print the completion script for a shell: eval "$(./inv completion)" completes ./inv and inv."""
-    name = shell or Path(os.environ.get("SHELL", "bash")).name
-    console.line(completion_script(name))
-
-
 def prepare(events: Events, *, yes: bool) -> None:
     """Make what the tests of real parts need: host packages, bundle, box. Here and not in a fixture, to be seen.
 
     Without root they are left out; the tests that need them then say so in pytest's summary.
     """
+    from metallab import box as boxes
+    from metallab import bundle as bundles
+    from metallab import providers
+    from metallab.host.packages import FOR_TESTS
+    from metallab.tasks.setup import install
+
     if os.geteuid() != 0:
         events.warn("integration and end-to-end tests need root: they will be skipped")
         return
@@ -108,6 +101,9 @@ def install_tools(events: Events) -> None:
 
     Raises LAB-HOST-004 when pip cannot.
     """
+    from metallab import lock
+    from metallab.run.local import run
+
     requirements = paths.repo_root() / "requirements" / "dev.txt"
     stamp = Path(sys.prefix) / "metallab-dev.txt"
     wanted = requirements.read_bytes()
@@ -134,28 +130,3 @@ def _candidates(root: Path) -> Iterator[Path]:
 def _is_shell(path: Path) -> bool:
     with path.open("rb") as file:
         return re.match(rb"#!\s*\S*(/| )(sh|bash)\b", file.readline()) is not None
-
-
-def completion_script(shell: str) -> str:
-    """Return Invoke's completion script for ``shell``, changed so that it asks the very command being completed.
-
-    Invoke's own asks the program ``inv`` on the PATH, which there need not be: ``./inv`` is typed with its path.
-    Raises LAB-HOST-010 for a shell Invoke has no script for.
-    """
-    if shell not in SHELLS:
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no completion for {shell!r}; there is: {', '.join(SHELLS)}")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        print_completion_script(shell, ["inv"])
-    asked, asks = {
-        "bash": ("inv --complete -- ${COMP_WORDS[*]}", '"${COMP_WORDS[0]}" --complete -- inv "${COMP_WORDS[@]:1}"'),
-        "zsh": ("inv ${=collection_arg} --complete -- ${words}", "${words[1]} --complete -- inv ${words[2,-1]}"),
-        "fish": (
-            "inv --complete -- (commandline --tokenize)",
-            "set -l typed (commandline --tokenize)\n    $typed[1] --complete -- inv $typed[2..-1]",
-        ),
-    }[shell]
-    text = printed.getvalue()
-    if asked not in text:
-        raise AssertionError(f"Invoke's {shell} completion script has changed")
-    return text.replace(asked, asks).rstrip()

@@ -6,19 +6,18 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from metallab import bundle as bundles
-from metallab import console, errors, lock, paths, steps
-from metallab.cluster.api import ApiUnreachable
+from metallab import console, errors, paths
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
-from metallab.proof import acts, document, report, table
-from metallab.proof import verify as proof
-from metallab.proof.adapter import RealCluster
-from metallab.proof.records import Report
-from metallab.proof.subject import Subject
-from metallab.site import Site, existing
+from metallab.proof.units import SECONDS
 from metallab.tasks._task import Session, finish, task
+
+if TYPE_CHECKING:
+    from metallab.proof.records import Report
+    from metallab.proof.subject import Subject
+    from metallab.site import Site
 
 OUTPUTS = ("table", "json")
 WORST_FIRST = (ExitCode.CHECK_FAILED, ExitCode.NOTHING_TESTED, ExitCode.WARNINGS, ExitCode.OK)
@@ -40,7 +39,7 @@ KEEP = 20
 def verify(
     session: Session,
     output: str = "table",
-    seconds: int = proof.SECONDS,
+    seconds: int = SECONDS,
     only: str = "",
     require: str = "",
     repeat: int = 1,
@@ -48,6 +47,11 @@ def verify(
     list: bool = False,  # noqa: A002 - the flag's name
 ) -> None:
     """Prove TCP and UDP on one address, and that neither works for the other. Example: ./inv verify --only no-tcp."""
+    from metallab import steps
+    from metallab.cluster.api import ApiUnreachable
+    from metallab.proof import table
+    from metallab.site import existing
+
     if list:
         console.table("", ("id", "claim", "act"), table.contents())
         return
@@ -71,13 +75,17 @@ def prove(
     events: Events,
     *,
     output: str = "table",
-    seconds: int = proof.SECONDS,
+    seconds: int = SECONDS,
     only: Sequence[str] = (),
     require: Sequence[str] = (),
     repeat: int = 1,
     to: Path | None = None,
 ) -> None:
     """Prove a lab that has everything deployed, write and show the reports, and end with the worst exit code."""
+    from metallab import lock
+    from metallab.proof import report
+    from metallab.proof import verify as proof
+
     made: list[Report] = []
     for number in range(1, repeat + 1):
         if repeat > 1:
@@ -97,6 +105,10 @@ def prove(
 
 def subject(site: Site) -> Subject:
     """Return what the proof needs of a lab."""
+    from metallab import bundle as bundles
+    from metallab.proof.adapter import RealCluster
+    from metallab.proof.subject import Subject
+
     lab = site.lab
     nodes = {node.name: site.runner(node) for node in lab.nodes}
     bundle = bundles.require()
@@ -107,6 +119,8 @@ def subject(site: Site) -> Subject:
 
 def show(found: Report, output: str = "table") -> None:
     """Write a report to stdout: for people, or as one JSON document."""
+    from metallab.proof import document, table
+
     if output == "json":
         console.line(document.to_json(found))
         return
@@ -117,6 +131,8 @@ def show(found: Report, output: str = "table") -> None:
 
 def show_all(made: Sequence[Report], output: str) -> None:
     """Write how often each check passed, or all reports as one JSON list."""
+    from metallab.proof import document, table
+
     if output == "json":
         console.line(json.dumps([document.to_dict(each) for each in made], indent=2, ensure_ascii=False))
         return
@@ -131,6 +147,8 @@ def require_seconds(seconds: int) -> None:
 
 def _ids(flag: str, words: str) -> tuple[str, ...]:
     """Read a list of ids. Raises LAB-HOST-010 for one that is none."""
+    from metallab.proof import acts
+
     found = tuple(word for word in words.replace(",", " ").split() if word)
     unknown = [word for word in found if word not in acts.ids()]
     if unknown:
@@ -146,6 +164,8 @@ def _refusal(what: str) -> LabError:
 
 def _folder(site: Site, found: Report) -> Path:
     """Return a new folder for a report, and let the oldest ones go. They outlive the lab."""
+    from metallab.proof import report
+
     home = paths.reports_dir() / site.lab.name
     home.mkdir(parents=True, exist_ok=True)
     report.prune(home, KEEP - 1)

@@ -42,7 +42,7 @@ def test_a_version_is_read_from_a_line_and_from_a_block() -> None:
 
 
 def test_a_module_that_is_not_required_is_an_error() -> None:
-    with pytest.raises(LabError, match=r"does not require example\.org/api"):
+    with pytest.raises(LabError, match=r"LAB-BNDL-001: go\.mod does not require example\.org/api"):
         pins.module_version(GO_MOD, "example.org/api")
 
 

@@ -19,6 +19,7 @@ from metallab.cluster.kubeadm_config import Token
 from metallab.config import Lab, parse
 from metallab.errors import LabError
 from metallab.events import Event, Events, Kind
+from metallab.redaction import redact
 from metallab.run.result import Argv, CommandFailed, OnLine, Result
 
 DATA = Path(__file__).parent.parent / "data" / "cluster"
@@ -250,7 +251,7 @@ def test_init_that_fails_says_where_and_hides_the_token() -> None:
 def test_tokens_are_random_and_well_formed() -> None:
     tokens = {str(kubeadm.new_token()) for _ in range(50)}
     assert len(tokens) == 50
-    assert all(kubeadm.redact(token) == "(token)" for token in tokens)
+    assert all(redact(token) == "(token)" for token in tokens)
 
 
 def test_token_secret_grants_what_a_joining_node_needs_and_no_more() -> None:

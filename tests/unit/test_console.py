@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -45,6 +50,13 @@ class Clock:
 )
 def test_the_sink_fits_where_stderr_goes(terminal: bool, environ: dict[str, str], kind: str) -> None:  # noqa: FBT001
     assert console.choose(Terminal() if terminal else io.StringIO(), environ) == kind
+
+
+def test_a_terminal_without_such_characters_gets_lines() -> None:
+    class Latin(Terminal):
+        encoding = "iso-8859-15"
+
+    assert console.choose(Latin(), {"TERM": "xterm"}) == "plain"
 
 
 def test_plain_lines() -> None:
@@ -117,9 +129,59 @@ def test_json_lines() -> None:
         sink(Event(Kind.STARTED, "machines"))
         sink(Event(Kind.PROGRESS, "machines", "client", 1.23456, 0, 4))
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
-        {"kind": "started", "step": "machines", "seconds": 0.0},
-        {"kind": "progress", "step": "machines", "text": "client", "seconds": 1.235, "done": 0, "total": 4},
+        {"kind": "started", "number": 1, "step": "machines", "seconds": 0.0},
+        {
+            "kind": "progress",
+            "number": 1,
+            "step": "machines",
+            "text": "client",
+            "seconds": 1.235,
+            "done": 0,
+            "total": 4,
+        },
     ]
+
+
+def test_events_have_a_heartbeat_too() -> None:
+    stream, clock = io.StringIO(), Clock()
+    sink = console.JsonSink(stream, clock)
+    sink(Event(Kind.STARTED, "control plane"))
+    sink(Event(Kind.PROGRESS, "control plane", "pods", 0.0, 3, 7))
+    clock.now += 9
+    sink(Event(Kind.PROGRESS, "control plane", "pods", 9.0, 4, 7))
+    clock.now += 9
+    sink.beat()
+    clock.now += 1
+    sink.beat()
+    sink.beat()
+    last = json.loads(stream.getvalue().splitlines()[-1])
+    assert len(stream.getvalue().splitlines()) == 4
+    assert last["seconds"] == 19.0
+    assert (last["kind"], last["text"], last["done"], last["total"]) == ("progress", "pods", 4, 7)
+
+
+def test_a_narrow_terminal_gets_every_word_of_a_table() -> None:
+    columns, row = ("step", "lab.up would", "because"), ("machine", "make", "q " * 40)
+    text = console.table_text("a title", columns, [row], width=40)
+    assert all(len(line) <= 40 for line in text.splitlines())
+    assert text.count("q") == 40
+
+
+def test_a_table_is_as_wide_as_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = os.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdout", stream)
+            console.table("", ("a", "b"), [("x", "y " * 60)])
+        shown = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert max(len(line) for line in plain.splitlines()) <= 40
+    assert plain.count("y") == 60
 
 
 def test_many_threads_lose_no_line() -> None:
@@ -204,6 +266,7 @@ def test_an_error_says_what_where_why_and_what_next() -> None:
         "  where: worker-1",
         "    | a",
         "    | b",
+        "  why: it is off, still booting, or its address in the lab network is gone",
         "  what to do: run: ./inv lab.status, then ./inv lab.up to heal it",
         "  more: docs/troubleshooting.md#lab-mach-002",
     ]
@@ -211,13 +274,17 @@ def test_an_error_says_what_where_why_and_what_next() -> None:
 
 def test_an_error_without_evidence_is_short() -> None:
     error = LabError(errors.MACHINE_NOT_UP, "it is not up", fix="turn it on")
-    assert console.error_text(error).splitlines()[1:3] == ["  it is not up", "  what to do: turn it on"]
+    assert console.error_text(error).splitlines()[1:4] == [
+        "  it is not up",
+        f"  why: {errors.MACHINE_NOT_UP.cause}",
+        "  what to do: turn it on",
+    ]
 
 
 def test_errors_go_to_stderr_only(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(LabError(errors.MACHINE_NOT_UP, "it is not up"))
     console.show_interrupted()
-    console.show_bug(ValueError("odd"), "Traceback …\n")
+    console.show_bug("Traceback …\n✗ this is a mistake in metallab itself (ValueError: odd)")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "LAB-MACH-007" in captured.err

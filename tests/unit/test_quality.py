@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 
-from metallab import paths
+from metallab import errors, paths
 from metallab.errors import LabError
-from metallab.run.local import run
-from metallab.tasks.quality import SHELLS, completion_script, linters, shell_scripts
+from metallab.events import silent
+from metallab.tasks import quality
+from metallab.tasks._task import Session
+from metallab.tasks.quality import Linter, linters, shell_scripts
 
 ROOT = paths.repo_root()
 
@@ -32,30 +32,18 @@ def test_shell_scripts_are_known_by_their_first_line() -> None:
     assert all((ROOT / script).read_bytes().startswith(b"#!") for script in scripts)
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_completion_asks_the_command_that_is_completed(shell: str) -> None:
-    script = completion_script(shell)
-    assert "--complete -- inv " in script
-    assert not re.search(r"[`(]\s*inv .*--complete", script), "the program inv need not be on the PATH"
-
-
-def test_completion_for_another_shell_names_the_ones_there_are() -> None:
+def test_a_linter_that_complains_is_named_and_the_others_still_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = Linter("content", ("python", "-c", "print('never shown')"))
+    cross = Linter("cross", ("python", "-c", "import sys; print('line 1'); sys.exit('line 2')"))
+    monkeypatch.setattr(quality, "linters", lambda _root: (cross, content))
+    monkeypatch.setattr(quality, "install_tools", lambda _events: None)
     with pytest.raises(LabError) as caught:
-        completion_script("tcsh")
-    assert caught.value.entry.id == "LAB-HOST-010"
-    assert "bash, zsh, fish" in caught.value.what
-
-
-def test_bash_completes_for_real(tmp_path: Path) -> None:
-    if shutil.which("bash") is None:
-        pytest.skip("no bash on this host")
-    program = tmp_path / "inv"
-    program.write_text('#!/bin/sh\necho "$*" >"$0.asked"\necho lab.up\necho lab.destroy\necho demo\n', encoding="utf-8")
-    program.chmod(0o755)
-    typed = f"{completion_script('bash')}\nCOMP_WORDS=(./inv lab.); COMP_CWORD=1; _complete_inv ./inv lab. ./inv\n"
-    result = run(["bash", "-c", f'{typed}printf "%s " "${{COMPREPLY[@]}}"; complete -p inv'], timeout=10, cwd=tmp_path)
-    assert result.stdout.startswith("lab.up lab.destroy complete ")
-    assert (tmp_path / "inv.asked").read_text(encoding="utf-8") == "--complete -- inv lab.\n"
+        quality.lint.body.__wrapped__(Session(silent()))  # type: ignore[attr-defined]
+    assert caught.value.entry is errors.HOST_TESTS_FAILED
+    assert caught.value.what == "not content: cross"
+    assert capsys.readouterr().out == "line 1\nline 2\n"
 
 
 @pytest.mark.parametrize("name", ["runtime", "dev"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metallab import errors
 from metallab.errors import LabError
 from metallab.events import Event, Events, Kind
 from metallab.machines import vagrant as room
@@ -226,3 +227,25 @@ def test_everything_vagrant_says_is_kept(here: Path, vagrant: Vagrant) -> None:
         f"{TAKEN[0]} 0123",
         "$ vagrant up cp",
     ]
+
+
+# -- what it says badly ----------------------------------------------------------------------------------------
+
+
+def test_a_vagrant_that_cannot_tell_is_an_error_with_its_own_words(here: Path, vagrant: Vagrant) -> None:
+    (here / "tools" / "vagrant").write_text("#!/bin/sh\necho 'The plugins failed to load' >&2\nexit 1\n")
+    for ask in (vagrant.states, lambda: vagrant.ssh_config("client"), lambda: vagrant.halt("client", print)):
+        with pytest.raises(LabError) as caught:
+            ask()
+        assert caught.value.entry is errors.VAGRANT_FAILED
+        assert caught.value.detail == "The plugins failed to load"
+
+
+@pytest.mark.parametrize("said", ["\\377\\376", "1,client", "1,,,,\\n2", "Host x\\n  HostName"])
+def test_what_the_library_cannot_read_never_reaches_the_user_raw(here: Path, vagrant: Vagrant, said: str) -> None:
+    (here / "tools" / "vagrant").write_text(f"#!/bin/sh\nprintf '{said}'\n")
+    for ask in (vagrant.states, lambda: vagrant.ssh_config("client")):
+        try:
+            ask()
+        except LabError as error:
+            assert error.entry is errors.VAGRANT_FAILED  # noqa: PT017 - one of the two may understand it
