@@ -352,7 +352,8 @@ def tear_down(lab: Lab, events: Events) -> None:
                     here.vagrant.destroy(step.progress)
                 providers.of(here.choice.provider).clean(here)
         if box is not None:
-            with events.step("sandbox"):
+            with events.step("sandbox") as step:
+                step.progress(f"{box.daemon.program} and all in it end")
                 sandbox.stop(box)
         here.vagrant.forget()
         labdir.remove()
