@@ -146,12 +146,16 @@ def missing(*purposes: Purpose) -> tuple[Package, ...]:
     return tuple({package.need: package for package in table if not package.present()}.values())
 
 
-def require(*purposes: Purpose) -> None:
-    """Raise LAB-HOST-001, naming everything that is missing, before a command begins work it cannot finish."""
+def require(*purposes: Purpose, provider: str) -> None:
+    """Raise LAB-HOST-001, naming everything that is missing, before a command begins work it cannot finish.
+
+    ``provider`` is the one whose setup brings it.
+    """
     lacking = missing(*purposes)
     if lacking:
-        names = ", ".join(package.need for package in lacking)
-        raise LabError(errors.HOST_PACKAGES_MISSING, f"missing on this host: {names}", detail=describe(lacking))
+        names, fix = ", ".join(package.need for package in lacking), f"run: ./inv setup --provider {provider}"
+        what = f"missing on this host: {names}"
+        raise LabError(errors.HOST_PACKAGES_MISSING, what, fix=fix, detail=describe(lacking))
 
 
 def describe(packages: Sequence[Package]) -> str:

@@ -16,7 +16,7 @@ def build(session: Session, rebuild: bool = False, format: str = "") -> None:  #
     from metallab.site import likely_provider
 
     provider = providers.of(likely_provider(session.lab_on(format)))
-    packages.require("box", *(purpose for purpose in provider.purposes if purpose == "disk"))
+    packages.require("box", *(purpose for purpose in provider.purposes if purpose == "disk"), provider=provider.name)
     box = boxes.build(bundles.require(), session.events, rebuild=rebuild)
     provider.build_box(box, session.events, rebuild=rebuild)
     console.line(f"box {box.key}: {box.dir} ({box.sizes['root.tar'] / 1e6:.0f} MB root)")

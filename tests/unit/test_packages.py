@@ -212,10 +212,11 @@ def test_certificates_are_looked_for_where_go_looks(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("path")
 def test_require_names_everything_with_its_package_and_reason() -> None:
     with pytest.raises(LabError) as caught:
-        require("bundle")
+        require("bundle", provider="libvirt")
     assert caught.value.entry.id == "LAB-HOST-001"
     assert "mmdebstrap" in caught.value.what
     assert "libseccomp-dev: runc with seccomp" in caught.value.detail
+    assert caught.value.fix == "run: ./inv setup --provider libvirt"
 
 
 def test_the_table_says_for_everything_which_package_and_why() -> None:
