@@ -20,7 +20,7 @@ from metallab import paths
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, kubeadm_config, manifests, metallb, podnet
 from metallab.cluster.api import Object
-from metallab.config import Lab
+from metallab.config import VARIABLES, Lab
 from metallab.events import Events, Step
 from metallab.host import netns
 from metallab.host.sandbox import Sandbox
@@ -143,7 +143,8 @@ class _Bench:
         self._inv("lab.destroy", "--yes")
 
     def _inv(self, *words: str) -> float:
-        environment = {"LAB_FILE": str(self._lab_file)}
+        # What the user's shell says of a lab is not about this one.
+        environment = {**dict.fromkeys(VARIABLES, ""), "LAB_FILE": str(self._lab_file)}
         return run([paths.repo_root() / "inv", *words], timeout=LIMIT_SECONDS, env=environment).seconds
 
 

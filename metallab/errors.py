@@ -240,8 +240,8 @@ CONFIG_INVALID = Entry(
     "LAB-CONF-002",
     ExitCode.CONFIG,
     "the lab file has values the lab cannot use",
-    "a key does not exist, a value has the wrong form, or addresses collide",
-    "correct the named keys; ./inv config.schema prints what is allowed",
+    "values of several kinds are wrong, or one has the wrong form",
+    "correct the named places; ./inv config.schema prints what is allowed",
 )
 CONFIG_VERSION_MISMATCH = Entry(
     "LAB-CONF-003",
@@ -249,6 +249,76 @@ CONFIG_VERSION_MISMATCH = Entry(
     "the lab file asks for a version the bundle does not hold",
     "versions: in lab.yaml only insists on what the bundle holds; the pins of the bundle choose it",
     "remove the line from versions:, or change the pin in bundle/*/go.mod and run ./inv bundle.build",
+)
+CONFIG_KEY_UNKNOWN = Entry(
+    "LAB-CONF-004",
+    ExitCode.CONFIG,
+    "the lab file has a key there is not",
+    "unknown keys are refused: a misspelt one would silently be the default",
+    "correct or remove the named keys; ./inv config.schema prints those there are",
+)
+CONFIG_KEY_TWICE = Entry(
+    "LAB-CONF-005",
+    ExitCode.CONFIG,
+    "the lab file has a key twice",
+    "YAML would silently take the last of the two",
+    "keep one of the two lines of each named key",
+)
+CONFIG_YAML_READS = Entry(
+    "LAB-CONF-006",
+    ExitCode.CONFIG,
+    "YAML reads a value of the lab file as something else than it looks like",
+    "lab.yaml is YAML 1.1, in which some words and numbers mean something else",
+    "write the named values as proposed: text in quotes, numbers plainly",
+)
+CONFIG_VALUE_MISSING = Entry(
+    "LAB-CONF-007",
+    ExitCode.CONFIG,
+    "a value is missing in the lab file",
+    "a key has nothing behind it, or a machine lacks its name, role or host",
+    "write a value for each named key, or remove its line where it has a default",
+)
+CONFIG_API_VERSION = Entry(
+    "LAB-CONF-008",
+    ExitCode.CONFIG,
+    "the lab file is for another metallab",
+    "apiVersion names another form, in which the same keys may mean something else",
+    "use the metallab it was written for, or begin anew: ./inv config.init writes a file of this one's form",
+)
+CONFIG_NAME = Entry(
+    "LAB-CONF-009",
+    ExitCode.CONFIG,
+    "a name cannot be a host name, or is there twice",
+    "names become host names",
+    "rename what is named above",
+)
+CONFIG_RANGES = Entry(
+    "LAB-CONF-010",
+    ExitCode.CONFIG,
+    "network, pod and service ranges do not go together",
+    "all three are routed inside the lab, so they must be private and apart",
+    "change the named ranges as proposed",
+)
+CONFIG_ADDRESS = Entry(
+    "LAB-CONF-011",
+    ExitCode.CONFIG,
+    "host numbers collide or lie outside the lab network",
+    "machines, gateway and broadcast address must be apart, and the pool inside the network and over none of them",
+    "change the named numbers as proposed",
+)
+CONFIG_ROLES = Entry(
+    "LAB-CONF-012",
+    ExitCode.CONFIG,
+    "the machines make no lab: it has one control plane, one client, and any number of workers",
+    "the proof needs exactly one control plane and one client",
+    "add, remove or change the named machines",
+)
+CONFIG_EXISTS = Entry(
+    "LAB-CONF-013",
+    ExitCode.CONFIG,
+    "there is a lab file already, or it cannot be written",
+    "a file is never overwritten without being asked to, and its folder must be there and yours",
+    "name another file, or overwrite this one with --force",
 )
 # -- provider --------------------------------------------------------------------------------------------------
 PROVIDER_NONE = Entry(

@@ -32,9 +32,17 @@ def lab_file() -> Path:
     return Path(os.environ.get("LAB_FILE") or repo_root() / "lab.yaml")
 
 
+def is_own_file() -> bool:
+    """Tell whether the lab file is the checkout's, which need not be there, and none that LAB_FILE names."""
+    return not os.environ.get("LAB_FILE") or os.path.realpath(lab_file()) == str(repo_root() / "lab.yaml")
+
+
 def is_own_lab() -> bool:
-    """Tell whether the lab is the checkout's own: a bare ``vagrant`` typed there must find its machines."""
-    return lab_file().resolve() == repo_root() / "lab.yaml"
+    """Tell whether the lab is the checkout's own: a bare ``vagrant`` typed there must find its machines.
+
+    One that LAB_NAME names is another lab beside it, whose machines Vagrant must not take for that one's.
+    """
+    return is_own_file() and not os.environ.get("LAB_NAME")
 
 
 def _xdg(variable: str, default: str) -> Path:

@@ -16,12 +16,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from metallab.config import VARIABLES
 from metallab.run import cancel, pace
 
 HERE = Path(__file__).parent
 ITEMS = pytest.StashKey[dict[str, int]]()
 REASONS = pytest.StashKey[dict[str, str]]()
 
+for variable in ("LAB_FILE", *VARIABLES):
+    # What the shell says of a lab is about none of the tests'.
+    os.environ.pop(variable, None)
 settings.register_profile("house", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("house")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from metallab import errors
-from metallab.config import Lab, Role
+from metallab.config import LEAST_MIB, Lab
 from metallab.errors import LabError
 
 MEMINFO = Path("/proc/meminfo")
@@ -16,8 +15,6 @@ LEFT_MIB = 1024
 """What the host itself keeps."""
 OVERHEAD_MIB = 150
 """What QEMU needs beside a guest's own memory (measured under plain emulation, translated code included)."""
-LEAST_MIB: Mapping[Role, int] = {"control-plane": 1536, "worker": 768, "client": 256}
-"""Measured on a running lab: 685 and 190 MiB in use on the nodes, and some for caches."""
 
 
 @dataclass(frozen=True)

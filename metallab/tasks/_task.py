@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from invoke.context import Context
@@ -46,10 +48,20 @@ class Session:
         """Return the lab of this command, read and checked when first asked for."""
         from metallab import config
 
+        for words in config.slips(os.environ):
+            self.events.warn(words)
+        return config.load(self.lab_file, os.environ)
+
+    @property
+    def lab_file(self) -> Path:
+        """Return the lab file, which only need be there when somebody names it. Raises LAB-CONF-001."""
         file = paths.lab_file()
-        if not paths.is_own_lab() and not file.is_file():
-            raise LabError(errors.CONFIG_UNREADABLE, "LAB_FILE names a file that is not there", where=str(file))
-        return config.load(file)
+        if not paths.is_own_file() and not os.path.exists(file):  # noqa: PTH110 - a name no file can have is one, too
+            fix = "name a file that is there, or write one: ./inv config.init"
+            raise LabError(
+                errors.CONFIG_UNREADABLE, "LAB_FILE names a file that is not there", where=str(file), fix=fix
+            )
+        return file
 
     def lab_on(self, provider: str) -> Lab:
         """Return the lab of this command, on the provider named on the command line if one is.
@@ -62,7 +74,10 @@ class Session:
         if provider and provider not in known:
             what = f"no provider is called {provider!r}; there is: {', '.join(known)}"
             raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
-        return self.lab.model_copy(update={"provider": provider}) if provider else self.lab
+        lab = self.lab.model_copy(update={"provider": provider}) if provider else self.lab
+        for words in config.warnings(lab):
+            self.events.warn(words)
+        return lab
 
 
 @overload

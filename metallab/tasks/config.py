@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metallab import console, errors, paths
@@ -12,10 +15,12 @@ from metallab.tasks._task import Session, task
 if TYPE_CHECKING:
     from metallab import config
 
+SCHEMA = Path("docs") / "lab.schema.json"
+
 
 @task
 def schema(_session: Session) -> None:
-    """Print the JSON Schema of lab.yaml, for editors. Example: ./inv config.schema."""
+    """Print the JSON Schema of lab.yaml, for editors (docs/lab.schema.json). Example: ./inv config.schema."""
     from metallab import config
 
     console.line(json.dumps(config.json_schema(), indent=2))
@@ -23,23 +28,66 @@ def schema(_session: Session) -> None:
 
 @task
 def validate(session: Session) -> None:
-    """Check lab.yaml: every problem at once, with its key. Touches nothing. Example: ./inv config.validate."""
+    """Check lab.yaml: every problem at once, with its place. Touches nothing. Example: ./inv config.validate."""
+    from metallab import config
+
     lab = session.lab
+    for words in config.warnings(lab):
+        session.events.warn(words)
     console.line(f"{paths.lab_file()}: good (lab {lab.name}, network {lab.network}, {len(lab.machines)} machines)")
 
 
-@task(help={"output": "yaml or json"})
-def show(session: Session, output: str = "yaml") -> None:
+@task(
+    help={
+        "file": "where to; without it where LAB_FILE says, or lab.yaml in the checkout",
+        "schema": "path or URL of the schema that editors are told; without it the checkout's",
+        "force": "overwrite a file that is there",
+    },
+)
+def init(_session: Session, file: str = "", schema: str = "", force: bool = False) -> None:
+    """Write a lab file to begin with, every key explained. Example: ./inv config.init --file other.yaml."""
+    from metallab import config
+
+    path = Path(file) if file else paths.lab_file()
+    text = config.template(schema or schema_beside(path))
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        raise LabError(errors.CONFIG_EXISTS, error.strerror or str(error), where=str(path)) from error
+    console.line(f"{path}: written; ./inv config.validate checks it")
+
+
+@task(help={"output": "yaml or json", "origin": "say of every value where it comes from"})
+def show(session: Session, output: str = "yaml", origin: bool = False) -> None:
     """Print the lab as it is used: defaults filled in, addresses computed. Example: ./inv config.show -o json."""
     import yaml
 
-    record = resolved(session.lab)
-    if output == "json":
-        console.line(json.dumps(record, indent=2))
-    elif output == "yaml":
-        console.line(yaml.safe_dump(record, sort_keys=False).rstrip())
-    else:
+    from metallab import config
+
+    if output not in ("yaml", "json"):
         raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: yaml, json")
+    lab = session.lab
+    if origin:
+        lines = config.origins(session.lab_file, os.environ)
+        console.line(json.dumps([asdict(line) for line in lines], indent=2) if output == "json" else listed(lines))
+        return
+    record = resolved(lab)
+    text = json.dumps(record, indent=2) if output == "json" else yaml.safe_dump(record, sort_keys=False).rstrip()
+    console.line(text)
+
+
+def schema_beside(path: Path) -> str:
+    """Return the checkout's schema as a lab file at ``path`` names it: from its own folder, or from the root."""
+    folder, root = path.resolve().parent, paths.repo_root()
+    return SCHEMA.as_posix() if folder == root else (root / SCHEMA).as_posix()
+
+
+def listed(origins: list[config.Origin]) -> str:
+    """Return values with their origins as lines a person reads, and ``grep`` finds."""
+    told = [(f"{line.key}: {json.dumps(line.value)}", line.origin) for line in origins]
+    width = max(len(value) for value, _ in told)
+    return "\n".join(f"{value:<{width}}  # {origin}" for value, origin in told)
 
 
 def resolved(lab: config.Lab) -> dict[str, object]:

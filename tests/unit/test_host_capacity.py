@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metallab.config import Lab, parse
+from metallab.config import LEAST_MIB, Lab, parse
 from metallab.errors import LabError
 from metallab.host import capacity
-from metallab.host.capacity import LEAST_MIB, LEFT_MIB, OVERHEAD_MIB, Size, check_memory, fit
+from metallab.host.capacity import LEFT_MIB, OVERHEAD_MIB, Size, check_memory, fit
 
 LEAST = 1536 + 2 * 768 + 256
 """What the machines of the default lab cannot do without."""
