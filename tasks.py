@@ -14,6 +14,7 @@ from metallab.tasks import (
     doctor,
     explain,
     iperf3,
+    kubeconfig,
     kubectl,
     lab,
     metallb,
@@ -41,6 +42,7 @@ ns = Collection(
     Collection.from_module(iperf3, name="iperf3"),
     verify.verify,
     kubectl.kubectl,
+    Collection.from_module(kubeconfig, name="kubeconfig"),
     Collection.from_module(config, name="config"),
     explain.explain,
     # for the people who work on it

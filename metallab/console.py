@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
@@ -410,6 +410,63 @@ def _table_text(
             console.print(Text(title, style="bold"))
         console.print(grid)
     return "\n".join(part.rstrip() for part in capture.get().rstrip("\n").splitlines())
+
+
+@dataclass(frozen=True)
+class View:
+    """A table that is shown again and again, and the lines below it. ``styles`` as in :func:`table`."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    below: Sequence[str] = ()
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[Callable[[View], None]]:
+    """Give a function that shows the newest view on stdout: redrawn on a terminal, elsewhere only what changed."""
+    if choose(sys.stdout, os.environ) != "live":
+        yield _Changes(sys.stdout)
+        return
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    # What is captured for the text must not be what the moving part hooks itself into.
+    paper = _console(sys.stdout)
+    with (
+        _quiet(),
+        Live(console=_console(sys.stdout), auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live,
+    ):
+
+        def redraw(view: View) -> None:
+            drawn = _table_text(paper, view.title, view.columns, view.rows, view.styles)
+            live.update(Text.from_ansi("\n".join([drawn, "", *view.below])), refresh=True)
+
+        yield redraw
+
+
+class _Changes:
+    """Writes the rows that are new or other than before, each as a line with the time of day."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._known: dict[tuple[str, ...], str] = {}
+        self._below: tuple[str, ...] = ()
+
+    def __call__(self, view: View) -> None:
+        """Show a view."""
+        clock = time.strftime("%H:%M:%S")
+        now = {tuple(row[:-1]): row[-1] for row in view.rows}
+        for key, state in now.items():
+            if self._known.get(key) != state:
+                _write(self._stream, f"{clock} {' '.join(part for part in key if part)}: {state}")
+        for key in (known for known in self._known if known not in now):
+            _write(self._stream, f"{clock} {' '.join(part for part in key if part)}: gone")
+        if self._below != tuple(view.below):
+            for told in view.below:
+                _write(self._stream, f"{clock} {told}")
+        self._known, self._below = now, tuple(view.below)
 
 
 # -- questions and bad news --------------------------------------------------------------------------------------

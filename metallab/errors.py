@@ -515,6 +515,28 @@ CLUSTER_NO_ADDRESS = Entry(
     "its second network card is missing or has another address",
     "run: ./inv lab.up, which gives machines their addresses; ./inv lab.ssh NAME -- ip address shows what it has",
 )
+KUBECONFIG_UNREADABLE = Entry(
+    "LAB-CLUS-010",
+    ExitCode.CLUSTER,
+    "a kubeconfig cannot be read or written",
+    "it is not YAML or of another kind, or the system does not allow it; only what is wholly understood is changed",
+    "correct the named file, or name another one: KUBECONFIG=FILE ./inv kubeconfig.merge; nothing was changed",
+)
+KUBECONFIG_LOCKED = Entry(
+    "LAB-CLUS-011",
+    ExitCode.CLUSTER,
+    "another program is changing the kubeconfig",
+    "kubectl makes a file beside it while it changes it, and so does the lab; one that was killed leaves it",
+    "run the command again; if no kubectl is at work, one that was killed left the lock: remove the named file",
+)
+KUBECONFIG_TAKEN = Entry(
+    "LAB-CLUS-012",
+    ExitCode.CLUSTER,
+    "the kubeconfig has an entry of the lab's name that is not this lab's",
+    "what the lab writes carries a mark with the lab's folder, and this entry has none or another one",
+    "rename or delete that entry (kubectl config rename-context), or name another file: KUBECONFIG=FILE "
+    "./inv kubeconfig.merge",
+)
 # -- metallb and example ---------------------------------------------------------------------------------------
 METALLB_TIMEOUT = Entry(
     "LAB-MLB-001",

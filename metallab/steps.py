@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from metallab import box as boxes
 from metallab import bundle as bundles
-from metallab import errors, lock, outlook, providers, refusals, workflow
+from metallab import errors, lock, outlook, paths, providers, refusals, workflow
 from metallab.box import Box
 from metallab.bundle import Bundle
 from metallab.cluster import example, kubeadm, metallb, podnet, ready, tuning
@@ -22,7 +22,7 @@ from metallab.errors import LabError
 from metallab.events import Events, Step
 from metallab.host import doctor, netns, sandbox
 from metallab.host.doctor import Case, Finding
-from metallab.machines import inventory
+from metallab.machines import inventory, kubeconfig
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
 from metallab.run import pace
@@ -290,6 +290,7 @@ def _write_inventory(here: Site, bundle: Bundle, box: Box) -> None:
         settings={machine.name: provider.settings(here, box, machine) for machine in lab.machines},
         guests={machine.name: provider.guest(here, bundle, machine) for machine in lab.machines},
     )
+    labdir.write_secret(labdir.record, inventory.origin(lab, paths.lab_file()))
     labdir.write_secret(labdir.inventory, record.to_json())
 
 
@@ -355,5 +356,6 @@ def tear_down(lab: Lab, events: Events) -> None:
             with events.step("sandbox") as step:
                 step.progress(f"{box.daemon.program} and all in it end")
                 sandbox.stop(box)
+        kubeconfig.withdraw(lab, labdir, events)
         here.vagrant.forget()
         labdir.remove()

@@ -78,10 +78,17 @@ def refusal(what: str, status: int, body: str) -> Refused:
 
 
 class Cluster:
-    """One cluster, reached with one kubeconfig. May be used by several threads."""
+    """One cluster, reached with one kubeconfig. May be used by several threads.
 
-    def __init__(self, kubeconfig: Path) -> None:
+    ``read_seconds`` is how long an answer may take, ``busy_seconds`` how long "busy" is waited out.
+    """
+
+    def __init__(
+        self, kubeconfig: Path, *, read_seconds: float = READ_SECONDS, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self.kubeconfig = kubeconfig
+        self._read_seconds = read_seconds
+        self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._client: ApiClient | None = None
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
@@ -242,7 +249,11 @@ class Cluster:
             raise refused
 
         return wait.until(
-            send, timeout=BUSY_SECONDS, what="the API server to be less busy", entry=errors.CLUSTER_UNREACHABLE, every=1
+            send,
+            timeout=self._busy_seconds,
+            what="the API server to be less busy",
+            entry=errors.CLUSTER_UNREACHABLE,
+            every=1,
         )
 
     def _exchange(
@@ -255,7 +266,7 @@ class Cluster:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             words = list((query or {}).items())
-            limits = (pace.scaled(CONNECT_SECONDS), pace.scaled(READ_SECONDS))
+            limits = (pace.scaled(CONNECT_SECONDS), pace.scaled(self._read_seconds))
             _, url, signed, _, _ = client.param_serialize(
                 method, path, query_params=words, header_params=headers, auth_settings=["BearerToken"]
             )

@@ -15,7 +15,7 @@ SYSTEM = (("DaemonSet", "kube-proxy"), ("Deployment", "coredns"))
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node. ``reason`` says why it is not ready; ``version`` is its kubelet's."""
+    """A node. ``reason`` says why it is not ready; ``version`` is its kubelet's, ``runtime`` has its name, too."""
 
     name: str
     ready: bool
@@ -24,6 +24,13 @@ class NodeStatus:
     address: str | None
     roles: tuple[str, ...]
     pod_network: str | None
+    runtime: str
+    system: str
+    kernel: str
+
+    def line(self) -> str:
+        """Return its state for a table."""
+        return f"Ready, {self.version}, {self.runtime}" if self.ready else f"not Ready: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,16 @@ def node_status(node: Object) -> NodeStatus:
     """Read a Node object."""
     addresses = {entry["type"]: entry["address"] for entry in node["status"].get("addresses", [])}
     labels = node["metadata"].get("labels", {})
-    reason = node_state(node)
+    reason, info = node_state(node), node["status"]["nodeInfo"]
     return NodeStatus(
         name=node["metadata"]["name"],
         ready=not reason,
         reason=reason,
-        version=node["status"]["nodeInfo"]["kubeletVersion"],
+        version=info["kubeletVersion"],
         address=addresses.get("InternalIP"),
         roles=tuple(sorted(label.removeprefix(ROLE_LABEL) for label in labels if label.startswith(ROLE_LABEL))),
         pod_network=node["spec"].get("podCIDR"),
+        runtime=info["containerRuntimeVersion"].replace("://", " "),
+        system=info["osImage"],
+        kernel=info["kernelVersion"],
     )

@@ -16,7 +16,7 @@ from metallab.errors import LabError
 from metallab.host import kvm, libvirt, virtualbox
 from metallab.host.daemons import DOCKER, LIBVIRT
 from metallab.host.kvm import Kvm
-from metallab.host.sandbox import Sandbox
+from metallab.host.sandbox import Sandbox, machine_prefix
 from metallab.run.local import run
 from metallab.run.result import CommandFailed, CommandTimedOut, ToolMissing
 
@@ -262,8 +262,24 @@ def routes(text: str) -> list[tuple[IPv4Network, str]]:
     ]
 
 
+def check_docker_network(lab: Lab) -> None:
+    """Refuse a lab network that already is the Docker network of containers which are not the lab's, running or not.
+
+    Vagrant calls a network by its addresses, so a second lab with the same ones would join it. Raises LAB-PROV-004.
+    """
+    argv = ["docker", "ps", "--all", "--filter", f"network={_docker_network(lab)}", "--format", "{{.Names}}"]
+    result = run(argv, timeout=10, check=False)
+    there = result.stdout.split() if result.ok else []
+    others = [name for name in there if not name.startswith(machine_prefix(lab.name))]
+    if others:
+        raise LabError(errors.PROVIDER_ADDRESS_TAKEN, f"{lab.network} is the Docker network of {', '.join(others)}")
+
+
+def _docker_network(lab: Lab) -> str:
+    return f"vagrant_network_{lab.network}"
+
+
 def docker_bridge(lab: Lab) -> str | None:
     """Return the bridge of the lab network that an earlier ``up`` made (Docker names it after the network's id)."""
-    name = f"vagrant_network_{lab.network}"
-    result = run(["docker", "network", "inspect", "--format", "{{.Id}}", name], timeout=10, check=False)
+    result = run(["docker", "network", "inspect", "--format", "{{.Id}}", _docker_network(lab)], timeout=10, check=False)
     return f"br-{result.stdout.strip()[:12]}" if result.ok else None

@@ -83,7 +83,7 @@ class Sandbox:
 
 
 def machine_prefix(lab: str) -> str:
-    """Return how the names of a lab's virtual machines and networks begin: no lab's is the beginning of another's."""
+    """Return how the names of a lab's machines and networks begin: no lab's is the beginning of another's."""
     return f"metallab-{lab}_"
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
 from typing import Any
 
 from metallab.config import Lab, Machine
@@ -61,8 +62,11 @@ class Inventory:
 
 
 def container_name(lab: Lab, machine: Machine) -> str:
-    """Return the name of a machine's container, and of its volume if it has one: two labs on one daemon must differ."""
-    return f"metallab-{lab.name}-{machine.name}"
+    """Return the name of a machine's container, and of its volume if it has one: two labs on one daemon must differ.
+
+    Names hold no underscore, so no machine ``b-c`` of a lab ``a`` is called as a machine ``c`` of a lab ``a-b``.
+    """
+    return f"metallab-{lab.name}_{machine.name}"
 
 
 def recorded(labdir: LabDir) -> Mapping[str, Any] | None:
@@ -78,6 +82,11 @@ def recorded(labdir: LabDir) -> Mapping[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return known if isinstance(known["environment"], dict) else None
+
+
+def origin(lab: Lab, file: Path) -> str:
+    """Return what ``lab.list`` tells of a lab besides its inventory: where its file is, and the shared address."""
+    return json.dumps({"file": str(file.resolve()), "address": str(lab.vip)}) + "\n"
 
 
 def identity(lab: Lab, machine: Machine, labdir: LabDir) -> str:

@@ -47,9 +47,19 @@ class LabDir:
         return self.path / "kubeconfig"
 
     @property
+    def merged(self) -> Path:
+        """Return the list of kubeconfigs of the user's that the lab was merged into."""
+        return self.path / "merged.json"
+
+    @property
     def inventory(self) -> Path:
         """Return what the Vagrantfile reads."""
         return self.path / "inventory.json"
+
+    @property
+    def record(self) -> Path:
+        """Return what says which file the lab was made from."""
+        return self.path / "lab.json"
 
     @property
     def daemon_log(self) -> Path:

@@ -16,6 +16,7 @@ from metallab.host.packages import Purpose
 from metallab.site import Site
 
 Settings = dict[str, Any]
+ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,13 @@ class Provider(Protocol):
 
     def clean(self, here: Site) -> None:
         """Remove what was made for this one lab besides its machines, once these are gone."""
+        ...
+
+    def running(self, machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> frozenset[str]:
+        """Return which machines of a lab's inventory run, by their names in the lab.
+
+        ``environment`` leads to the lab's daemon. Raises a LabError when that does not answer.
+        """
         ...
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from metallab import errors, workflow
 from metallab.box import Box, frozen, seed, volumes
@@ -15,8 +16,9 @@ from metallab.errors import LabError
 from metallab.events import Events, Step
 from metallab.host.packages import Purpose
 from metallab.machines import inventory
-from metallab.providers.base import Common, Settings, refuse_stopped
+from metallab.providers.base import ASK_SECONDS, Common, Settings, refuse_stopped
 from metallab.run import capabilities
+from metallab.run.local import run
 from metallab.site import Site
 from metallab.workflow import Job
 
@@ -69,6 +71,12 @@ class Docker:
         """Remove the volumes with the machines' images, and what snapshots kept."""
         volumes.remove(here.lab.name, here.choice.environment)
         frozen.remove_all(here.lab.name, here.choice.environment)
+
+    def running(self, machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> frozenset[str]:
+        """Ask the daemon for its containers."""
+        result = run(["docker", "ps", "--format", "{{.Names}}"], timeout=ASK_SECONDS, env=environment)
+        there = {*result.stdout.split()}
+        return frozenset(one["name"] for one in machines if one["settings"]["name"] in there)
 
     def save(self, here: Site, name: str, events: Events) -> None:
         """Commit the paused containers to images, and link what is in each node's /var/lib/containerd.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from metallab.box import Box, disk
 from metallab.bundle import Bundle
@@ -14,7 +15,8 @@ from metallab.host.libvirt import Network
 from metallab.host.packages import Purpose
 from metallab.host.sandbox import machine_prefix
 from metallab.providers import boxes
-from metallab.providers.base import Common, Settings, refuse_stopped
+from metallab.providers.base import ASK_SECONDS, Common, Settings, refuse_stopped
+from metallab.run.local import run
 from metallab.site import Site
 
 KVM = {"driver": "kvm", "cpu_mode": "host-passthrough"}
@@ -105,6 +107,12 @@ class Libvirt:
     def clean(self, here: Site) -> None:
         """Remove the lab's network and whatever machines or disks of it are left."""
         libvirt.remove_all(machine_prefix(here.lab.name), here.choice.environment)
+
+    def running(self, machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> frozenset[str]:
+        """Ask libvirtd for its domains that run."""
+        result = run(["virsh", "list", "--state-running", "--name"], timeout=ASK_SECONDS, env=environment)
+        there = {*result.stdout.split()}
+        return frozenset(one["name"] for one in machines if one["settings"]["default_prefix"] + one["name"] in there)
 
     def save(self, here: Site, name: str, events: Events) -> None:
         """Suspend all machines, keep disk and memory of each within its disk, and let them go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from metallab import errors
 from metallab.box import Box, disk
@@ -14,7 +15,8 @@ from metallab.host import capacity, virtualbox
 from metallab.host.packages import Purpose
 from metallab.host.sandbox import machine_prefix
 from metallab.providers import boxes
-from metallab.providers.base import Common, Settings, refuse_stopped
+from metallab.providers.base import ASK_SECONDS, Common, Settings, refuse_stopped
+from metallab.run.local import run
 from metallab.site import Site
 
 LAB_CARD = 2
@@ -78,6 +80,12 @@ class VirtualBox:
 
     def clean(self, here: Site) -> None:
         """Leave the host-only adapter: machines of others may be on it, and the next lab takes it again."""
+
+    def running(self, machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> frozenset[str]:
+        """Ask VirtualBox for the machines that run; a line is ``"NAME" {uuid}``."""
+        result = run(["VBoxManage", "list", "runningvms"], timeout=ASK_SECONDS, env=environment)
+        there = {line.split('"')[1] for line in result.stdout.splitlines() if '"' in line}
+        return frozenset(one["name"] for one in machines if one["settings"]["name"] in there)
 
     def save(self, here: Site, name: str, events: Events) -> None:
         """Have Vagrant keep disk and memory of one machine after the other; a few seconds lie between them."""

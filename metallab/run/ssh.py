@@ -92,9 +92,12 @@ class SshRunner:
         return result
 
     def answers(self, timeout: float = CONNECT_SECONDS) -> bool:
-        """Tell whether the machine lets us in with the pinned keys. Raises only for a wrong host key."""
+        """Tell whether the machine lets us in with the pinned keys. Raises only for a wrong host key.
+
+        A connection from before says nothing: of a machine that lost its power nobody told us.
+        """
         with self._lock:
-            if self._alive():
+            if self._alive() and self._still_answers(timeout):
                 return True
             try:
                 self._connect(timeout)
@@ -114,6 +117,19 @@ class SshRunner:
     def _alive(self) -> bool:
         transport = self._client.get_transport() if self._client is not None else None
         return transport is not None and transport.is_active()
+
+    def _still_answers(self, timeout: float) -> bool:
+        """Ask the other end for a channel, which takes one round trip."""
+        import paramiko  # noqa: PLC0415
+
+        transport = self._client.get_transport() if self._client is not None else None
+        if transport is None:
+            return False
+        try:
+            transport.open_session(timeout=pace.scaled(timeout)).close()
+        except (paramiko.SSHException, OSError, EOFError):
+            return False
+        return True
 
     def _open(self, line: str) -> paramiko.Channel:
         import paramiko  # noqa: PLC0415 - 0.2 s that most commands do not need

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from metallab import console
-from metallab.errors import ExitCode
+from metallab import console, errors
+from metallab.console import View
+from metallab.errors import ExitCode, LabError
 from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
+
+if TYPE_CHECKING:
+    from metallab.overview import LabStatus, Observer
+
+LEAST_SECONDS, MOST_SECONDS = 0.5, 3600.0
 
 
 @task(help={"provider": PROVIDER_HELP, "plan": "say what would be done, and do nothing"}, long=True)
@@ -24,19 +33,86 @@ def up(session: Session, provider: str = "", plan: bool = False) -> None:
     console.line(f"\n{plans.summary(drawn)}")
 
 
-@task(help={"output": "table (default) or json"})
-def status(session: Session, output: str = "table") -> None:
-    """Show machines, nodes, MetalLB, the address and who announces it. Example: ./inv lab.status."""
-    from metallab import overview
+@task(
+    help={
+        "output": "table (default) or json",
+        "watch": "look again and again, until Ctrl-C",
+        "every": "seconds between two looks (2)",
+    }
+)
+def status(session: Session, output: str = "table", watch: bool = False, every: float = 2.0) -> None:
+    """Show machines, nodes, MetalLB, the address and who announces it. Example: ./inv lab.status --watch."""
+    from metallab.overview import Observer
     from metallab.site import existing
 
-    seen = overview.look(existing(session.lab))
+    _check_output(output, ("table", "json"))
+    observer = Observer(existing(session.lab))
+    if watch:
+        _watch(observer, every, as_json=output == "json")
+        return
+    seen = observer.look()
     if output == "json":
         console.line(json.dumps(seen.to_dict(), indent=2))
     else:
-        console.table(f"{seen.lab} · {seen.network} · {seen.provider}", ("layer", "part", "state"), seen.lines())
-        console.line(f"\nfirst broken layer: {seen.broken}" if seen.broken else "\nall is well")
+        view = _view(seen)
+        console.table(view.title, view.columns, view.rows)
+        for told in ("", *view.below):
+            console.line(told)
     finish(int(ExitCode.CHECK_FAILED) if seen.broken else 0)
+
+
+def _watch(observer: Observer, every: float, *, as_json: bool) -> None:
+    """Show every look until Ctrl-C, which is the ordinary end; as JSON, one line a look that saw something new."""
+    from metallab.run.wait import pause
+
+    if not LEAST_SECONDS <= every <= MOST_SECONDS:
+        what = f"--every should be between {LEAST_SECONDS:g} and {MOST_SECONDS:g} seconds"
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
+    before = None
+    with contextlib.suppress(KeyboardInterrupt), console.watching() as show:
+        while True:
+            seen = observer.look()
+            if not as_json:
+                show(_view(seen))
+            elif seen != before:
+                console.line(json.dumps(seen.to_dict()))
+            before = seen
+            pause(every)
+
+
+def _view(seen: LabStatus) -> View:
+    title = f"{seen.lab} · {seen.network} · {seen.provider}"
+    return View(title, ("layer", "part", "state"), seen.lines(), seen.ending())
+
+
+def _check_output(output: str, known: tuple[str, ...]) -> None:
+    if output not in known:
+        what = f"no output is called {output!r}; there is: {', '.join(known)}"
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
+
+
+@task(help={"output": "table (default) or json"})
+def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the task is called so
+    """Show every lab of yours on this host, running or not, whatever LAB_FILE says. Example: ./inv lab.list."""
+    from metallab import labs
+
+    _check_output(output, ("table", "json"))
+    known = labs.known()
+    if output == "json":
+        console.line(json.dumps({"schema": labs.SCHEMA, "labs": [asdict(one) for one in known]}, indent=2))
+    else:
+        console.table("labs of this user", labs.COLUMNS, [one.row() for one in known])
+
+
+@task(help={"format": "mermaid (default) or svg"})
+def graph(session: Session, format: str = "mermaid") -> None:  # noqa: A002 - the flag is called so
+    """Draw the lab: machines, network, who announces what. Example: ./inv lab.graph --format svg."""
+    from metallab import graph as graphs
+
+    _check_output(format, tuple(graphs.FORMATS))
+    drawn = graphs.picture(session.lab)
+    session.events.note(drawn.note)
+    console.line(graphs.FORMATS[format](drawn).rstrip("\n"))
 
 
 @task(positional=["name"], help={"name": "a machine of lab.yaml; a command may follow after --"})

@@ -141,7 +141,7 @@ def test_a_user_of_the_daemon_needs_no_root(somebody: User) -> None:
     somebody.proof()
     volumes = [volume for volume in docker("volume", "ls", "--quiet") if volume.startswith("metallab-")]
     (seed,) = (volume for volume in volumes if volume.startswith("metallab-seed-"))
-    assert sorted(volumes) == sorted([seed, "metallab-e2e-user-cp", "metallab-e2e-user-node"])
+    assert sorted(volumes) == sorted([seed, "metallab-e2e-user_cp", "metallab-e2e-user_node"])
     # The seed, and a link to the same file in each node.
     blobs = "/var/lib/containerd/io.containerd.content.v1.content/blobs"
     links = somebody.inv("lab.ssh", "node", "--", "sudo", "find", blobs, "-type", "f", "-printf", "%n ").stdout.split()

@@ -36,6 +36,8 @@ def lab_network(case: Case) -> Verdict | None:
         return ok(f"{case.lab.network} in a network namespace of the lab's own")
     try:
         provider.check_network_is_free(case.lab, case.choice, own=_own_device(case, case.choice.environment))
+        if case.provider == "docker":
+            provider.check_docker_network(case.lab)
     except ToolMissing as error:
         return unseen(error.what)
     except LabError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from metallab.proof import document
 from metallab.proof.records import Report
-from metallab.proof.report import html, junit
+from metallab.proof.report import junit
 
 MODE = 0o644
 """Whoever may read the folder may read the report: there is no secret in it."""
@@ -28,6 +28,8 @@ class Written:
 
 def write(report: Report, folder: Path) -> Written:
     """Write ``report.json``, ``report.xml`` and ``report.html`` into the folder, each whole or not at all."""
+    from metallab.proof.report import html  # noqa: PLC0415 - jinja2, which all other commands would pay for
+
     folder.mkdir(parents=True, exist_ok=True)
     written = Written(folder / "report.json", folder / "report.xml", folder / "report.html")
     # First what the other two can be made from again.
