@@ -472,6 +472,13 @@ SNAPSHOT_HALF = Entry(
     "some machines are already what they were, others are not: such a cluster must not go on",
     "run: ./inv lab.snapshot.restore NAME again, or: ./inv lab.destroy --yes",
 )
+COLLECT_UNWRITABLE = Entry(
+    "LAB-MACH-020",
+    ExitCode.MACHINE,
+    "the bug report cannot be written",
+    "the disk is full, the folder is somebody else's, or its name is that of a file",
+    "make room, or name another folder: ./inv collect --to FOLDER",
+)
 # -- cluster ---------------------------------------------------------------------------------------------------
 CLUSTER_TIMEOUT = Entry(
     "LAB-CLUS-001",

@@ -122,6 +122,19 @@ class Cluster:
         items: list[Object] = found["items"] if found is not None else []
         return items
 
+    def logs(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool = False) -> str:
+        """Return the last lines of a container, or of the one before it in the same pod.
+
+        Raises :class:`Refused` when there is none.
+        """
+        query = {
+            "container": container,
+            "tailLines": str(lines),
+            "timestamps": "true",
+            "previous": str(previous).lower(),
+        }
+        return self._send("GET", f"{self._path('v1', 'Pod', pod, namespace)}/log", query)
+
     # -- changing --------------------------------------------------------------------------------------------
 
     def apply(self, manifest: Object) -> bool:

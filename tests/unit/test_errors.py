@@ -98,8 +98,7 @@ def test_the_next_step_names_commands_there_are(entry: Entry) -> None:
     inner = {"snapshot": "lab.snapshot"}
     defined = {
         name
-        if file.stem
-        in ("setup", "verify", "quality", "demo", "doctor", "kubectl", "explain", "completion", "collect")
+        if file.stem in ("setup", "verify", "quality", "demo", "doctor", "kubectl", "explain", "completion", "collect")
         else f"{inner.get(file.stem, file.stem)}.{name}"
         for file in tasks
         for name in re.findall(r"^def (\w+)\(\s*_?session", file.read_text(encoding="utf-8"), re.MULTILINE)

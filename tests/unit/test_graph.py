@@ -13,8 +13,10 @@ from metallab import graph
 from metallab.cluster.metallb_status import MetallbStatus, ServiceStatus
 from metallab.cluster.status import ClusterStatus, NodeStatus
 from metallab.config import Lab, Machine
-from metallab.graph import FORMATS, mermaid, svg
+from metallab.graph import FORMATS
+from metallab.graph.mermaid import mermaid
 from metallab.graph.picture import Address, Picture, Place, live, planned
+from metallab.graph.svg import svg
 from metallab.overview import LabStatus, MachineStatus
 
 LAB = Lab()

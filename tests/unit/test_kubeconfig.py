@@ -19,6 +19,7 @@ from metallab.events import Event, Events, Kind
 from metallab.host.provider import Choice
 from metallab.machines import kubeconfig
 from metallab.machines.labdir import LabDir
+from metallab.site import Site
 
 DATA = Path(__file__).parent.parent / "data" / "kubeconfig"
 GOOD, BAD = sorted((DATA / "good").iterdir()), sorted((DATA / "bad").iterdir())
@@ -235,7 +236,7 @@ def test_destroy_takes_the_lab_out_of_every_file_it_was_merged_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(steps.Site, "of", classmethod(_site_of(steps.Site.of, monkeypatch)))
+    monkeypatch.setattr(Site, "of", classmethod(_site_of(Site.of, monkeypatch)))
     labdir = LabDir.of(LAB)
     labdir.prepare(LAB)
     shutil.copy(DATA / "own.kubeconfig", labdir.kubeconfig)

@@ -52,7 +52,7 @@ def made(lab: Lab, environment: dict[str, str], file: Path | None = None) -> Lab
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, says: Any) -> None:
-    monkeypatch.setattr(labs.providers, "of", lambda _name: Provider(says))
+    monkeypatch.setattr("metallab.providers.of", lambda _name: Provider(says))
 
 
 def test_without_a_folder_there_is_no_lab(state: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from metallab import console, errors, overview
+from metallab import console, errors
 from metallab.cluster.certificates import Certificate
 from metallab.cluster.metallb_status import MetallbStatus, ServiceStatus
 from metallab.cluster.status import ClusterStatus, NodeStatus, SystemPart
@@ -86,9 +86,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found: tuple[Certificate, ...] = said["certificates"]
         return found
 
-    monkeypatch.setattr(overview.status, "cluster_status", lambda _cluster: said["cluster"])
-    monkeypatch.setattr(overview.metallb_status, "status", lambda _cluster, _lab: said["metallb"])
-    monkeypatch.setattr(overview.certificates, "of_node", of_node)
+    monkeypatch.setattr("metallab.cluster.status.cluster_status", lambda _cluster: said["cluster"])
+    monkeypatch.setattr("metallab.cluster.metallb_status.status", lambda _cluster, _lab: said["metallb"])
+    monkeypatch.setattr("metallab.cluster.certificates.of_node", of_node)
     return said
 
 
@@ -175,7 +175,7 @@ def test_files_that_cannot_be_read_are_no_certificates_and_no_error(
     def fail(*_: Any) -> Any:
         raise LabError(errors.MACHINE_COMMAND_TIMED_OUT, "no end")
 
-    monkeypatch.setattr(overview.certificates, "of_node", fail)
+    monkeypatch.setattr("metallab.cluster.certificates.of_node", fail)
     seen = observer(here).look()
     assert (seen.certificates, seen.broken) == ((), "")
     assert all(part != "certificates" for _layer, part, _state in seen.lines())
