@@ -21,12 +21,12 @@ from metallab.cluster.api import Cluster
 from metallab.collect import archive, sources
 from metallab.collect.archive import Part
 from metallab.collect.gather import Group, gather
-from metallab.collect.redact import of_key, of_url
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import Events
 from metallab.machines.labdir import LabDir
 from metallab.overview import Observer
+from metallab.redaction import of_key, of_url
 from metallab.run import pace
 from metallab.run.ssh import SshRunner
 from metallab.site import Site, existing

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from metallab import errors
-from metallab.collect.redact import redact
 from metallab.errors import LabError
+from metallab.redaction import redacted
 
 SCHEMA = "metallab.collect/1"
 """Changes when a reader of the old form could misread the new one."""
@@ -50,7 +50,7 @@ class Part:
 def clean(parts: Sequence[Part], known: Collection[str]) -> Iterator[Part]:
     """Yield the parts without what is secret, measured. The reason why one failed is cleaned, too: it quotes."""
     for part in parts:
-        found, why, how = redact(part.text, known), redact(part.why, known), redact(part.how, known)
+        found, why, how = redacted(part.text, known), redacted(part.why, known), redacted(part.how, known)
         data = found.text.encode()
         kept = data if len(data) <= MOST_BYTES else data[-MOST_BYTES:].partition(b"\n")[2]
         yield replace(

@@ -18,12 +18,12 @@ from typing import Any
 
 from metallab import paths
 from metallab.cluster.api import Cluster, Object
-from metallab.collect.redact import of_key, redact_object
 from metallab.config import Lab, Machine
 from metallab.host import doctor
 from metallab.host.doctor import Known
 from metallab.machines.labdir import LabDir
 from metallab.overview import Observer
+from metallab.redaction import of_key, redact_object
 from metallab.run import local
 from metallab.run.result import Result, Runner
 from metallab.site import made

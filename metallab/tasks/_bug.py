@@ -33,7 +33,7 @@ def report(error: BaseException) -> str:
         f"  python: {platform.python_version()}, invoke {metadata.version('invoke')}",
         f"  system: {platform.platform()}",
         f"  command: ./inv {redact(shlex.join(_without_search_root(words)))}{rest}",
-        "  what to do: please report it to the maintainers of metallab, with all these lines",
+        "  what to do: please report it with all these lines, and the archive that ./inv collect makes",
     ]
     return "\n".join(lines)
 

@@ -114,7 +114,7 @@ def test_a_mistake_of_ours_says_so_with_what_a_report_needs_and_no_secret(tmp_pa
     assert done.returncode == int(ExitCode.BUG)
     said = done.stderr
     assert "KeyError: 'the cause'" in said
-    assert "this is a mistake in metallab itself (ValueError: token: (secret)" in said
+    assert "this is a mistake in metallab itself (ValueError: token: <redacted" in said
     assert f"  python: {sys.version.split()[0]}, invoke " in said
     assert re.search(r"^  metallab: \S+", said, re.MULTILINE)
     assert "  system: Linux" in said
@@ -127,7 +127,7 @@ def test_a_mistake_of_ours_says_so_with_what_a_report_needs_and_no_secret(tmp_pa
 def test_debug_tells_the_whole_story(tmp_path: Path) -> None:
     done = inv(tmp_path, "--debug", "do", "--how", "run")
     assert done.returncode == int(ExitCode.HOST)
-    assert " on this host: sh -c 'echo password=(secret) exit 3'" in done.stderr
+    assert " on this host: sh -c 'echo password=<redacted> exit 3'" in done.stderr
     assert " # exit status 3 after 0." in done.stderr
     assert "Traceback (most recent call last)" in done.stderr
     assert "metallab.run.result.CommandFailed: LAB-HOST-004" in done.stderr
