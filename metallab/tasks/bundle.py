@@ -18,7 +18,10 @@ COLUMNS = ("kind", "name", "version", "MB", "sha256")
 def build(session: Session, update_lock: bool = False, rebuild: bool = False) -> None:
     """Build the bundle, or go on where an interruption left it. Example: ./inv bundle.build."""
     from metallab import bundle as bundles
+    from metallab.host import doctor
 
+    if bundles.find() is None:
+        doctor.require_room()
     bundles.build(session.events, update_lock=update_lock, rebuild=rebuild)
 
 

@@ -11,11 +11,14 @@ def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     from metallab import box as boxes
     from metallab import bundle as bundles
     from metallab import providers, steps
+    from metallab.host import doctor
     from metallab.site import likely_provider
     from metallab.tasks.setup import install, purposes_of
     from metallab.tasks.verify import prove
 
     lab, events = session.lab_on(provider), session.events
+    if bundles.find() is None:
+        doctor.require_room()
     install(events, yes=yes, purposes=purposes_of(lab))
     box = boxes.build(bundles.build(events), events)
     providers.of(likely_provider(lab)).build_box(box, events)

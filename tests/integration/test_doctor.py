@@ -199,6 +199,22 @@ def test_a_full_disk_is_refused(tmp_path: Path) -> None:
     assert f"df -h {tmp_path}" in found["host.disk"]["fix"]
 
 
+def test_a_build_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "invoke", "--search-root", str(paths.repo_root()), "bundle.build"]
+    done = subprocess.run(
+        [*on_a_small_disk(tmp_path, "64m"), *words],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 10
+    assert "LAB-HOST-022" in done.stderr
+    assert f"df -h {tmp_path}" in done.stderr
+    assert "bundle 1/10" not in done.stderr
+
+
 def test_few_inodes_are_warned_of(tmp_path: Path) -> None:
     before = on_a_small_disk(tmp_path, "200g,nr_inodes=1000")
     found = findings(*before, environment={"XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})

@@ -6,6 +6,18 @@ found; ``inv doctor`` has all of them made.
 
 from metallab.host.doctor.checks import examine, refusal
 from metallab.host.doctor.diagnosis import Diagnosis, Known, diagnose
+from metallab.host.doctor.machine import require_room
 from metallab.host.doctor.records import MARKS, PROVIDERS, Case, Finding
 
-__all__ = ["MARKS", "PROVIDERS", "Case", "Diagnosis", "Finding", "Known", "diagnose", "examine", "refusal"]
+__all__ = [
+    "MARKS",
+    "PROVIDERS",
+    "Case",
+    "Diagnosis",
+    "Finding",
+    "Known",
+    "diagnose",
+    "examine",
+    "refusal",
+    "require_room",
+]

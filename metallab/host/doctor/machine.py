@@ -181,6 +181,14 @@ def disk(case: Case) -> Verdict | None:
     )
 
 
+def require_room() -> None:
+    """Refuse to begin a build the disk has no room for; one that was begun has taken its part. Raises LAB-HOST-022."""
+    cache = paths.cache_dir()
+    verdict = judge_disk([space("cache", cache, LAB if (cache / "go").exists() else BUILD)], exists=False)
+    if verdict.entry is not None:
+        raise LabError(verdict.entry, verdict.seen, fix=verdict.fix)
+
+
 def judge_disk(places: Sequence[Space | None], *, exists: bool) -> Verdict:
     """Judge places on disk against what will be written there; a lab that exists has taken its part already."""
     known = [place for place in places if place is not None]
