@@ -30,6 +30,7 @@ class ExitCode(enum.IntEnum):
     BUNDLE = 16
     BOX = 17
     PROOF = 18
+    DRILL = 19
     BUG = 70
     INTERRUPTED = 130
 
@@ -631,6 +632,35 @@ PROOF_PROBE_FAILED = Entry(
     "the iperf3 client failed",
     "nobody answers at the shared address, or the connection broke; iperf3's own words tell which",
     "run: ./inv lab.status, then ./inv verify",
+)
+# -- drill -----------------------------------------------------------------------------------------------------
+DRILL_NOT_UNDONE = Entry(
+    "LAB-DRL-001",
+    ExitCode.DRILL,
+    "what a drill has broken could not be undone",
+    "a machine does not come back, or the cluster does not answer; what was broken stays on record until it is undone",
+    "run: ./inv lab.up, which heals the machines and undoes it again; ./inv lab.destroy --yes always helps",
+)
+DRILL_OBSERVER = Entry(
+    "LAB-DRL-002",
+    ExitCode.DRILL,
+    "the observer on the client did not do its work",
+    "the program that asks the address from the client without a pause could not run there, or was not understood",
+    "run: ./inv lab.status; report the line above if the client is well",
+)
+DRILL_RECORD = Entry(
+    "LAB-DRL-003",
+    ExitCode.DRILL,
+    "the record of what a drill has broken is damaged",
+    "it was changed by hand or cut short, so nobody can tell what is still broken",
+    "run: ./inv lab.destroy --yes, then ./inv lab.up",
+)
+DRILL_UNKNOWN = Entry(
+    "LAB-DRL-004",
+    ExitCode.DRILL,
+    "there is no drill of that name",
+    "only what ./inv drill.list names is a drill",
+    "run: ./inv drill.list",
 )
 
 

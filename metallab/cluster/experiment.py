@@ -75,12 +75,15 @@ def objects(lab: Lab, images: Mapping[str, str], node: str) -> list[Object]:
     return items
 
 
-def strike(cluster: Cluster, name: str = "") -> list[str]:
-    """Remove what was brought along, or the one object of that name; return when it is gone, and what it was."""
+def strike(cluster: Cluster, name: str = "", label: str = LABEL) -> list[str]:
+    """Remove what was brought along, or the one object of that name; return when it is gone, and what it was.
+
+    ``label`` is what marks it: a proof's things have one, those of others another.
+    """
     found = [
         (api_version, kind, item["metadata"]["name"], namespace)
         for api_version, kind, namespace in BROUGHT
-        for item in cluster.list(api_version, kind, namespace, labels=LABEL)
+        for item in cluster.list(api_version, kind, namespace, labels=label)
         # A pod that a Deployment owns goes with it.
         if name in ("", item["metadata"]["name"]) and not item["metadata"].get("ownerReferences")
     ]
@@ -92,7 +95,7 @@ def strike(cluster: Cluster, name: str = "") -> list[str]:
             if cluster.get(api_version, kind, each, namespace) is not None:
                 raise NotYet(f"{kind} {each} is still there")
 
-    wait.until(gone, timeout=GONE_SECONDS, what="what the proof brought along to be gone")
+    wait.until(gone, timeout=GONE_SECONDS, what="what was brought along to be gone")
     return [f"{kind} {each}" for _, kind, each, _ in found]
 
 

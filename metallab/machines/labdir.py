@@ -115,6 +115,11 @@ class LabDir:
         """Return the mark that is there while a snapshot is put back: the machines are not of one time then."""
         return self.path / "restoring"
 
+    @property
+    def drill(self) -> Path:
+        """Return the record of what a drill has broken; there is none while no drill runs."""
+        return self.path / "drill.json"
+
     def kept_images_folder(self, snapshot: str, machine: str) -> Path:
         """Return a snapshot's clone of a machine's /var/lib/containerd, where it is a folder."""
         return self.snapshots / snapshot / machine / "containerd"

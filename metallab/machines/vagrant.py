@@ -128,9 +128,12 @@ class Vagrant:
         result = self._call(["ssh", name, "--command", "ip -brief -4 address"], ASK_SECONDS, lambda _line: None)
         return result.stdout.strip() if result.ok else ""
 
-    def halt(self, name: str, on_line: OnLine) -> None:
-        """Power one machine off, in order. Safe to call side by side for several machines. Raises LAB-MACH-008."""
-        result = self._call(["halt", name], HALT_SECONDS, on_line)
+    def halt(self, name: str, on_line: OnLine, *, force: bool = False) -> None:
+        """Power one machine off, in order, or with ``force`` as if somebody pulled the plug. Raises LAB-MACH-008.
+
+        Safe to call side by side for several machines.
+        """
+        result = self._call(["halt", *(["--force"] if force else []), name], HALT_SECONDS, on_line)
         if not result.ok:
             raise _failed(f"halt {name}", result.tail)
 

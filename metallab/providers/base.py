@@ -109,6 +109,10 @@ class Provider(Protocol):
         """
         ...
 
+    def power_off(self, here: Site, machine: Machine) -> None:
+        """Cut a machine's power: nothing on it can say goodbye. ``lab.up`` brings it back."""
+        ...
+
     def drop(self, here: Site, name: str) -> None:
         """Remove what is kept under ``name``, whole or not; there need not be anything."""
         ...

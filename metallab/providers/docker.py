@@ -22,6 +22,8 @@ from metallab.run.local import run
 from metallab.site import Site
 from metallab.workflow import Job
 
+KILL_SECONDS = 30.0
+
 
 class Docker:
     """Vagrant's docker provider, on the host's daemon or on the sandbox's."""
@@ -128,6 +130,12 @@ class Docker:
                 restored = frozen.restored_name(lab.name, machine)
                 frozen.adopt(kept_image, restored, environment)
                 labdir.note_image(machine, restored)
+
+    def power_off(self, here: Site, machine: Machine) -> None:
+        """Kill the container: paused, its kernel would go on answering for its addresses."""
+        container = inventory.container_name(here.lab, machine)
+        run(["docker", "kill", container], timeout=KILL_SECONDS, env=here.choice.environment)
+        here.runner(machine).close()
 
     def drop(self, here: Site, name: str) -> None:
         """Remove images and linked folders. A machine that was restored keeps the image it runs on."""

@@ -127,6 +127,11 @@ class Libvirt:
         with events.step("disks and memory") as step:
             libvirt.revert([*_domains(here).values()], name, here.choice.environment, step)
 
+    def power_off(self, here: Site, machine: Machine) -> None:
+        """Have Vagrant pull the plug."""
+        here.vagrant.halt(machine.name, lambda _line: None, force=True)
+        here.runner(machine).close()
+
     def drop(self, here: Site, name: str) -> None:
         """Remove the snapshot from every disk."""
         libvirt.drop([*_domains(here).values()], name, here.choice.environment)

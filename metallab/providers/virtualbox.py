@@ -103,6 +103,11 @@ class VirtualBox:
             for machine in here.lab.machines:
                 here.vagrant.snapshot(["restore", "--no-provision", machine.name, name], step.progress)
 
+    def power_off(self, here: Site, machine: Machine) -> None:
+        """Have Vagrant pull the plug."""
+        here.vagrant.halt(machine.name, lambda _line: None, force=True)
+        here.runner(machine).close()
+
     def drop(self, here: Site, name: str) -> None:
         """Have Vagrant remove the snapshot of each machine that has it."""
         for machine in here.lab.machines:

@@ -16,7 +16,9 @@ from metallab.errors import LabError
 from metallab.tasks._task import Session, task
 
 SHELLS = ("bash", "zsh", "fish")
-BEFORE_VALUES = "lab.ssh | lab.snapshot.restore | lab.snapshot.delete | explain | --provider | --format | --shell"
+BEFORE_VALUES = (
+    "lab.ssh | lab.snapshot.restore | lab.snapshot.delete | drill.run | explain | --provider | --format | --shell"
+)
 """The words a value follows that is known, as a pattern of bash."""
 
 
@@ -45,6 +47,10 @@ def values_after(word: str, session: Session) -> Iterable[str]:
             return [kept.name for kept in snapshots.recorded(session.lab)]
     except LabError:
         return ()
+    if word == "drill.run":
+        from metallab.drills import registry
+
+        return [drill.id for drill in registry.DRILLS]
     return {
         "explain": ["all", *(entry.id for entry in errors.catalogue())],
         "--provider": get_args(config.Provider),

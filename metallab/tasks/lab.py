@@ -21,12 +21,16 @@ LEAST_SECONDS, MOST_SECONDS = 0.5, 3600.0
 @task(help={"provider": PROVIDER_HELP, "plan": "say what would be done, and do nothing"}, long=True)
 def up(session: Session, provider: str = "", plan: bool = False) -> None:
     """Bring the machines and the cluster up; go on where an interruption left it. Example: ./inv lab.up --plan."""
+    from metallab import lock, steps
     from metallab import plan as plans
-    from metallab import steps
+    from metallab.drills import play
+    from metallab.tasks import verify
 
     lab = session.lab_on(provider)
     if not plan:
-        steps.bring_up(lab, session.events)
+        site = steps.bring_up(lab, session.events)
+        with lock.held(site.labdir.lock, f"the lab {lab.name}"):
+            play.heal(site, verify.subject(site), session.events)
         return
     drawn = plans.draw(lab)
     console.table(f"lab.up of {lab.name} would", plans.COLUMNS, plans.rows(drawn))

@@ -55,11 +55,9 @@ def verify(
     if list:
         console.table("", ("id", "claim", "act"), table.contents())
         return
-    if output not in OUTPUTS:
-        raise _refusal(f"--output should be one of: {', '.join(OUTPUTS)}")
+    require_output(output)
     require_seconds(seconds)
-    if repeat < 1:
-        raise _refusal("--repeat should be 1 or more")
+    require_repeat(repeat)
     chosen, required = _ids("only", only), _ids("require", require)
     site = existing(session.lab)
     try:
@@ -83,6 +81,7 @@ def prove(
 ) -> None:
     """Prove a lab that has everything deployed, write and show the reports, and end with the worst exit code."""
     from metallab import lock
+    from metallab.drills import play
     from metallab.proof import report
     from metallab.proof import verify as proof
 
@@ -92,9 +91,10 @@ def prove(
             events.note(f"proof {number} of {repeat}")
         # A second proof would take what the first has taken away for left behind.
         with lock.held(site.labdir.lock, f"the lab {site.lab.name}"):
+            play.heal(site, subject(site), events)
             found = proof.verify(subject(site), events, seconds=seconds, only=only, require=require)
         made.append(found)
-        folder = _folder(site, found) if to is None else to if repeat == 1 else to / f"{number:02d}"
+        folder = report_folder(site, found) if to is None else to if repeat == 1 else to / f"{number:02d}"
         written = report.write(found, folder)
         show(found, output if repeat == 1 else "table")
         events.note(f"report: {written.html}")
@@ -145,6 +145,18 @@ def require_seconds(seconds: int) -> None:
         raise _refusal("--seconds should be 1 or more")
 
 
+def require_output(output: str) -> None:
+    """Refuse a form of output there is not. Raises LAB-HOST-010."""
+    if output not in OUTPUTS:
+        raise _refusal(f"--output should be one of: {', '.join(OUTPUTS)}")
+
+
+def require_repeat(repeat: int) -> None:
+    """Refuse to do nothing at all. Raises LAB-HOST-010."""
+    if repeat < 1:
+        raise _refusal("--repeat should be 1 or more")
+
+
 def _ids(flag: str, words: str) -> tuple[str, ...]:
     """Read a list of ids. Raises LAB-HOST-010 for one that is none."""
     from metallab.proof import acts
@@ -162,7 +174,7 @@ def _refusal(what: str) -> LabError:
     return LabError(errors.HOST_CHOICE_UNKNOWN, what)
 
 
-def _folder(site: Site, found: Report) -> Path:
+def report_folder(site: Site, found: Report) -> Path:
     """Return a new folder for a report, and let the oldest ones go. They outlive the lab."""
     from metallab.proof import report
 

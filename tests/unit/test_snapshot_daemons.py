@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from metallab import errors
+from metallab import config, errors, providers
 from metallab.box import frozen
 from metallab.errors import LabError
 from metallab.events import Step
@@ -217,3 +219,42 @@ def test_an_image_that_has_lost_its_name_is_pruned_not_named(here: Path) -> None
 def test_nothing_is_asked_of_a_lab_without_snapshots(here: Path) -> None:
     frozen.remove_all("two", leading_to(here))
     assert len(calls(here, "image")) == 1
+
+
+# -- power -----------------------------------------------------------------------------------------------------
+
+
+class _Runners:
+    """Hands out one way to a machine and keeps whether it was closed: what it leads to is gone."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("docker", "docker kill metallab-two_w1"), ("libvirt", "halt w1 True"), ("virtualbox", "halt w1 True")],
+)
+def test_a_machine_s_power_is_cut_and_the_way_to_it_forgotten(here: Path, name: str, expected: str) -> None:
+    machines = "{name: cp, role: control-plane, host: 10}, {name: w1, role: worker, host: 11}"
+    lab = config.parse(f"{{name: two, machines: [{machines}, {{name: c, role: client, host: 12}}]}}")
+    way, told = _Runners(), list[str]()
+
+    class Vagrant:
+        def halt(self, machine: str, _on_line: object, *, force: bool = False) -> None:
+            told.append(f"halt {machine} {force}")
+
+    site = SimpleNamespace(
+        lab=lab,
+        vagrant=Vagrant(),
+        choice=SimpleNamespace(environment=leading_to(here)),
+        runner=lambda _machine: way,
+    )
+    providers.of(name).power_off(cast("Any", site), lab.machine("w1"))
+    if name == "docker":
+        told += [f"docker {line}" for line in calls(here, "kill")]
+    assert told == [expected]
+    assert way.closed

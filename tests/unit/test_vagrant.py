@@ -229,6 +229,13 @@ def test_everything_vagrant_says_is_kept(here: Path, vagrant: Vagrant) -> None:
     ]
 
 
+@pytest.mark.parametrize(("force", "said"), [(False, "halt cp"), (True, "halt --force cp")])
+def test_a_machine_is_powered_off_in_order_or_by_its_plug(here: Path, vagrant: Vagrant, force: bool, said: str) -> None:  # noqa: FBT001
+    (here / "tools" / "vagrant").write_text("#!/bin/sh\nexit 0\n")
+    vagrant.halt("cp", print, force=force)
+    assert vagrant.labdir.vagrant_log.read_text() == f"$ vagrant {said}\n"
+
+
 # -- what it says badly ----------------------------------------------------------------------------------------
 
 

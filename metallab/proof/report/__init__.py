@@ -6,6 +6,7 @@ The record is all they are made from, so a report kept as JSON can be drawn agai
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,16 @@ def write(report: Report, folder: Path) -> Written:
     """Write ``report.json``, ``report.xml`` and ``report.html`` into the folder, each whole or not at all."""
     from metallab.proof.report import html  # noqa: PLC0415 - jinja2, which all other commands would pay for
 
+    return put(folder, document.to_json(report), lambda: junit.document(report), lambda: html.page(report))
+
+
+def put(folder: Path, plain: str, as_junit: Callable[[], str], as_html: Callable[[], str]) -> Written:
+    """Write the three forms of a report; the JSON first, from which the other two can be made again."""
     folder.mkdir(parents=True, exist_ok=True)
     written = Written(folder / "report.json", folder / "report.xml", folder / "report.html")
-    # First what the other two can be made from again.
-    _put(written.json, document.to_json(report) + "\n")
-    _put(written.junit, junit.document(report))
-    _put(written.html, html.page(report))
+    _put(written.json, plain + "\n")
+    _put(written.junit, as_junit())
+    _put(written.html, as_html())
     return written
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from metallab.proof.records import Report
 from metallab.proof.report import acts, rates, words
 from metallab.proof.report.rates import Group
+from metallab.proof.report.tracks import Track
 from metallab.proof.report.view import WORDS, view
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -20,13 +22,18 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def page(report: Report) -> str:
     """Return the page of a report: the same text for the same report, whenever and wherever it is made."""
-    return _environment().get_template("page.html.j2").render(view=view(report), style=_style(), policy=_policy())
+    return render(TEMPLATES / "page.html.j2", view=view(report))
+
+
+def render(template: Path, **values: object) -> str:
+    """Return the page that a template makes of these values; it may use the macros and the style of a proof's page."""
+    return _environment(template.parent).get_template(template.name).render(style=_style(), policy=_policy(), **values)
 
 
 @functools.cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
@@ -34,7 +41,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(duration=words.duration, plot=_plot, left_out=rates.left_out, n=_number)
+    made.filters.update(duration=words.duration, plot=_plot, left_out=rates.left_out, n=_number, shares=_shares)
     made.globals.update(words=WORDS, count=words.count, letter=acts.letter)
     return made
 
@@ -55,6 +62,12 @@ def _plot(group: Group) -> Markup:
 
     lines = [plots.Line(run.style, run.flow.intervals) for run in group.shown]
     return Markup(plots.throughput(lines, group.offered))  # noqa: S704 - no text of the report's is in it
+
+
+def _shares(tracks: Sequence[Track], marks: Sequence[float]) -> Markup:
+    from metallab.proof.report import plots  # noqa: PLC0415 - as above
+
+    return Markup(plots.shares(tracks, marks))  # noqa: S704 - no text of the report's is in it
 
 
 @functools.cache

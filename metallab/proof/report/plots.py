@@ -7,9 +7,10 @@ page's content security policy can forbid styles that are not its own.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metallab.proof.records import Interval
+from metallab.proof.report.tracks import Track
 from metallab.proof.units import rate_unit
 
 WIDTH, HEIGHT = 400, 210
@@ -45,13 +47,7 @@ def throughput(lines: Sequence[Line], offered: float | None = None) -> str:
     """Return an SVG element: for each run its rate in every interval, and the rate offered as a line across."""
     top = max([item.bits_per_second for line in lines for item in line.intervals] + [offered or 0.0])
     scale, unit = rate_unit(top)
-    with mpl.rc_context():
-        # A matplotlibrc of the user's must not change a report, nor the fonts of this host.
-        mpl.rcdefaults()
-        mpl.rc("svg", fonttype="none", hashsalt="metallab")
-        mpl.rc("font", family="DejaVu Sans", size=FONT_SIZE)
-        figure = Figure(figsize=(WIDTH / POINTS, HEIGHT / POINTS), layout="constrained")
-        axes = figure.add_subplot()
+    with _figure() as (axes, done):
         for line in lines:
             edges = [edge for item in line.intervals for edge in (item.start, item.end)]
             rates = [item.bits_per_second / scale for item in line.intervals for _ in range(2)]
@@ -60,10 +56,42 @@ def throughput(lines: Sequence[Line], offered: float | None = None) -> str:
             axes.axhline(offered / scale, gid="offered", clip_on=False, zorder=3)
         _dress(axes, top / scale, unit)
         axes.set_xlim(0, max([item.end for line in lines for item in line.intervals], default=1) or 1)
-        figure.patch.set_visible(False)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    return _bare(file.getvalue())
+        return done()
+
+
+def shares(tracks: Sequence[Track], marks: Sequence[float]) -> str:
+    """Return an SVG element: each track's share over time in percent, and an upright line for each moment marked."""
+    with _figure() as (axes, done):
+        for number, track in enumerate(tracks):
+            edges = [edge for start, _ in track.points for edge in (start, start + track.width)]
+            # Lines of the same share are laid beside each other, or one would hide the other.
+            values = [100 * share - 2 * number for _, share in track.points for _ in range(2)]
+            axes.plot(edges, values, gid=track.style, clip_on=False)
+        for moment in marks:
+            axes.axvline(moment, gid="offered", clip_on=False, zorder=3)
+        _dress(axes, 100, "% answered")
+        times = [start for track in tracks for start, _ in track.points]
+        axes.set_xlim(min(times, default=0), max(times, default=0) + 1)
+        return done()
+
+
+@contextlib.contextmanager
+def _figure() -> Iterator[tuple[Axes, Callable[[], str]]]:
+    """Give axes to draw in, and what makes an SVG element of them."""
+    with mpl.rc_context():
+        # A matplotlibrc of the user's must not change a report, nor the fonts of this host.
+        mpl.rcdefaults()
+        mpl.rc("svg", fonttype="none", hashsalt="metallab")
+        mpl.rc("font", family="DejaVu Sans", size=FONT_SIZE)
+        figure = Figure(figsize=(WIDTH / POINTS, HEIGHT / POINTS), layout="constrained")
+
+        def done() -> str:
+            figure.patch.set_visible(False)
+            file = io.StringIO()
+            figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+            return _bare(file.getvalue())
+
+        yield figure.add_subplot(), done
 
 
 def _dress(axes: Axes, top: float, unit: str) -> None:

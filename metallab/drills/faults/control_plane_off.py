@@ -1,0 +1,38 @@
+"""The control plane loses its power: nobody decides any more, but what was decided stays."""
+
+from __future__ import annotations
+
+from metallab import providers, steps
+from metallab.drills import claims
+from metallab.drills.base import ECHO, Drill, Facts, NotPossible, Stage
+
+
+def look(stage: Stage) -> Facts:
+    """See that neither the address nor the server is on the control plane itself."""
+    control_plane = stage.site.lab.control_plane.name
+    if control_plane in (stage.announcer, stage.server):
+        raise NotPossible("the control plane announces or serves itself")
+    return {"node": control_plane, ECHO: stage.announcer}
+
+
+def make(stage: Stage, facts: Facts) -> None:
+    """Cut the power."""
+    providers.of(stage.site.choice.provider).power_off(stage.site, stage.machine(facts["node"]))
+
+
+def undo(stage: Stage, _facts: Facts) -> None:
+    """Bring it up again as ``lab.up`` does, and return when the cluster works."""
+    steps.bring_back(stage.site, stage.events)
+
+
+DRILL = Drill(
+    id="control-plane-off",
+    fault="node: power-off",
+    words="the control plane's machine is powered off",
+    shows="traffic does not go through the control plane: announcer, rules and server go on without it",
+    look=look,
+    make=make,
+    undo=undo,
+    claims=(claims.GOES_ON, claims.STAYS),
+    seconds=12.0,
+)

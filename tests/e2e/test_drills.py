@@ -1,0 +1,80 @@
+"""Drills on a real lab: the right verdict, a lab as it was, and a killed one that the next command undoes."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import User
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def lab(user: User) -> User:
+    """A lab with everything deployed."""
+    user.inv("lab.up")
+    user.inv("metallb.install")
+    user.inv("iperf3.deploy")
+    return user
+
+
+def drill(lab: User, name: str) -> Any:
+    """Run a drill, and see that all it claims holds and that nothing is left of it."""
+    report = lab.json("drill.run", name)
+    verdicts = {check["id"]: check["verdict"] for check in report["proof"]["checks"]}
+    assert set(verdicts.values()) == {"pass"}
+    assert {"ready", "recovered", "as-found"} <= verdicts.keys()
+    require_nothing_left(lab)
+    return report
+
+
+def require_nothing_left(lab: User) -> None:
+    assert not (lab.state / "metallab" / "e2e" / "drill.json").exists()
+    assert lab.kubectl("get", "all", "-A", "-l", "app.kubernetes.io/part-of=metallab-drill", "-o", "name") == ""
+
+
+def outage(report: Any, kind: str) -> Any:
+    return next(figure for figure in report["figures"] if figure["kind"] == kind)
+
+
+def test_an_announcer_that_loses_its_power_is_replaced(lab: User) -> None:
+    report = drill(lab, "announcer-off")
+    for kind in ("tcp", "udp"):
+        # No sooner than a suspicion can have run out.
+        assert report["floor"]["least"] - 1.5 < outage(report, kind)["median"]
+        assert outage(report, kind)["lasting"] == 0
+    (run,) = report["runs"]
+    before, *_ = [place["mac"] for place in report["proof"]["picture"]["places"] if place["announces"]]
+    assert run["phases"]["detected"] is not None
+    assert {claimed["mac"] for claimed in run["claimed"]} - {before}
+
+
+def test_a_service_with_another_key_loses_the_address_and_the_other_keeps_it(lab: User) -> None:
+    report = drill(lab, "wrong-key")
+    assert [outage(report, kind)["lasting"] for kind in ("tcp", "udp")] == [0, 1]
+
+
+def test_a_rogue_machine_is_believed(lab: User) -> None:
+    report = drill(lab, "rogue-arp")
+    assert [outage(report, kind)["lasting"] for kind in ("tcp", "udp")] == [1, 1]
+
+
+def test_a_killed_drill_is_undone_by_the_next_command(lab: User) -> None:
+    lab.interrupt("drill.run", "rogue-arp", at="watch the client", seconds=0.5, number=signal.SIGKILL)
+    done = lab.inv("verify", "--only", "one-mac,tcp", expect=(0, 3))
+    assert "an earlier drill was interrupted: rogue-arp" in done.stderr
+    require_nothing_left(lab)
+
+
+def test_ctrl_c_undoes_it_at_once(lab: User) -> None:
+    code = lab.interrupt("drill.run", "arp-blocked", at="watch the client", seconds=0.5, number=signal.SIGINT)
+    assert code == 130
+    require_nothing_left(lab)
+    lab.inv("verify", "--only", "one-mac,tcp", expect=(0, 3))
+
+
+def test_a_drill_there_is_not_is_refused(lab: User) -> None:
+    assert "LAB-DRL-004" in lab.inv("drill.run", "nothing", expect=19).stderr
