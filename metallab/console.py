@@ -368,6 +368,21 @@ def line(text: str) -> None:
         _write(sys.stdout, text)
 
 
+def markdown(text: str) -> None:
+    """Write Markdown to stdout: drawn on a terminal, as it is anywhere else."""
+    with _quiet():
+        if choose(sys.stdout, os.environ) != "live":
+            _write(sys.stdout, text.rstrip())
+            return
+        from rich.markdown import Markdown  # noqa: PLC0415
+
+        console = _console(sys.stdout)
+        with console.capture() as capture:
+            # Addresses are shown, not hidden behind words; commands keep the terminal's own colours.
+            console.print(Markdown(text, code_theme="bw", hyperlinks=False))
+        _write(sys.stdout, capture.get().rstrip("\n"))
+
+
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None
 ) -> None:

@@ -30,6 +30,7 @@ class ExitCode(enum.IntEnum):
     BUNDLE = 16
     BOX = 17
     PROOF = 18
+    LESSON = 20
     BUG = 70
     INTERRUPTED = 130
 
@@ -631,6 +632,37 @@ PROOF_PROBE_FAILED = Entry(
     "the iperf3 client failed",
     "nobody answers at the shared address, or the connection broke; iperf3's own words tell which",
     "run: ./inv lab.status, then ./inv verify",
+)
+# -- lessons ---------------------------------------------------------------------------------------------------
+LESSON_UNKNOWN = Entry(
+    "LAB-LSN-001", ExitCode.LESSON, "there is no lesson of that name", "run: ./inv lesson.list for the lessons"
+)
+LESSON_NONE = Entry(
+    "LAB-LSN-002", ExitCode.LESSON, "no lesson is going on", "run: ./inv lesson.list, then ./inv lesson.start NUMBER"
+)
+LESSON_UNUSABLE = Entry(
+    "LAB-LSN-003",
+    ExitCode.LESSON,
+    "a lesson's folder cannot be used",
+    "correct the named file; docs/lessons.md says what a lesson consists of",
+)
+LESSON_SCRIPT_FAILED = Entry(
+    "LAB-LSN-004",
+    ExitCode.LESSON,
+    "a lesson's own script did not do what it is for",
+    "run: ./inv lab.status, then ./inv lesson.reset, then the command again",
+)
+LESSON_NOT_AT_START = Entry(
+    "LAB-LSN-005",
+    ExitCode.LESSON,
+    "the lab is not where the lesson starts",
+    "run: ./inv lesson.reset; ./inv lab.status shows the first broken layer",
+)
+LESSON_TOO_SMALL = Entry(
+    "LAB-LSN-006",
+    ExitCode.LESSON,
+    "the lab is too small for this lesson",
+    "add what is named to lab.yaml, then run: ./inv lab.up and the command again",
 )
 
 
