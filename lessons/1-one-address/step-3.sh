@@ -1,3 +1,3 @@
 #!/bin/bash
-./inv kubectl -- delete service iperf3-server-tcp --ignore-not-found >&2
+kubectl delete service iperf3-server-tcp --ignore-not-found >&2
 bash lessons/who-has "$VIP"

@@ -1,6 +1,6 @@
 #!/bin/bash
 label=node.kubernetes.io/exclude-from-external-load-balancers
-nodes=$(./inv kubectl -- get nodes --selector "!$label" --output 'jsonpath={.items[*].metadata.name}')
+nodes=$(kubectl get nodes --selector "!$label" --output 'jsonpath={.items[*].metadata.name}')
 # shellcheck disable=SC2086 # names of nodes, one a word
 here=$(bash lessons/election "$VIP" $nodes)
 address=$POOL_FIRST

@@ -1,6 +1,6 @@
 #!/bin/bash
 address=$(bash -euo pipefail lessons/2-who-answers/step-2.sh)
-./inv kubectl -- apply -f - <<YAML
+kubectl apply -f - <<YAML
 apiVersion: v1
 kind: Service
 metadata:

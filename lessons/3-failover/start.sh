@@ -2,7 +2,7 @@
 # Let the control plane announce, too, so that there are three candidates; keep the server off the node that will fail;
 # record on the client who answers.
 label=node.kubernetes.io/exclude-from-external-load-balancers
-./inv kubectl -- label --overwrite node "$CONTROL_PLANE" "$label-"
+kubectl label --overwrite node "$CONTROL_PLANE" "$label-"
 # shellcheck disable=SC2086 # names of nodes, one a word
 announcer=$(bash lessons/election "$VIP" $NODES)
 # shellcheck disable=SC2086,SC2001
@@ -14,9 +14,9 @@ for worker in $WORKERS; do
   fi
 done
 patch='{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"'"$home"'"}}}}}'
-./inv kubectl -- patch deployment iperf3-server --patch "$patch"
-./inv kubectl -- rollout status deployment/iperf3-server --timeout=120s
-./inv lab.ssh "$CLIENT" -- sudo systemd-run --quiet --collect --unit=metallab-lesson-recorder \
+kubectl patch deployment iperf3-server --patch "$patch"
+kubectl rollout status deployment/iperf3-server --timeout=120s
+on "$CLIENT" sudo systemd-run --quiet --collect --unit=metallab-lesson-recorder \
   --property=RuntimeMaxSec=2h bash -c "$(cat lessons/3-failover/recorder)" recorder "$CLIENT_ADDRESS" "$VIP"
 echo "ANNOUNCER=$announcer"
 echo "SUCCESSOR=$successor"

@@ -1,3 +1,3 @@
 #!/bin/bash
-./inv lab.ssh "$ANNOUNCER" -- sudo systemctl stop kubelet
-./inv lab.ssh "$ANNOUNCER" -- sudo pkill -KILL -x speaker || true
+on "$ANNOUNCER" sudo systemctl stop kubelet
+on "$ANNOUNCER" sudo pkill -KILL -x speaker || true

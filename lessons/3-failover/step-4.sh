@@ -1,3 +1,3 @@
 #!/bin/bash
-./inv lab.ssh "$ANNOUNCER" -- sudo systemctl start kubelet
-./inv kubectl -- -n metallb-system rollout status daemonset/speaker --timeout=120s
+on "$ANNOUNCER" sudo systemctl start kubelet
+kubectl -n metallb-system rollout status daemonset/speaker --timeout=120s

@@ -1,5 +1,5 @@
 #!/bin/bash
-./inv kubectl -- apply -f - <<YAML
+kubectl apply -f - <<YAML
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
 metadata:

@@ -1,6 +1,6 @@
 #!/bin/bash
-./inv kubectl -- -n metallb-system patch ipaddresspool more --type merge --patch '{"spec":{"autoAssign":false}}'
-./inv kubectl -- apply -f - <<YAML
+kubectl -n metallb-system patch ipaddresspool more --type merge --patch '{"spec":{"autoAssign":false}}'
+kubectl apply -f - <<YAML
 apiVersion: v1
 kind: Service
 metadata:

@@ -1,5 +1,5 @@
 #!/bin/bash
-./inv lesson.kubectl -- apply -f - <<YAML
+learner apply -f - <<YAML
 apiVersion: v1
 kind: Service
 metadata:

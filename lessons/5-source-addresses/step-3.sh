@@ -6,5 +6,5 @@ for worker in $WORKERS; do
   fi
 done
 patch='{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"'"$other"'"}}}}}'
-./inv lesson.kubectl -- patch deployment echo --patch "$patch"
-./inv lesson.kubectl -- rollout status deployment/echo --timeout=120s
+learner patch deployment echo --patch "$patch"
+learner rollout status deployment/echo --timeout=120s

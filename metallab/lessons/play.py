@@ -20,20 +20,24 @@ from metallab.lessons.progress import Progress
 from metallab.lessons.world import World
 from metallab.proof.adapter import RealCluster
 from metallab.proof.subject import Subject
-from metallab.run import wait
+from metallab.run import pace, wait
 from metallab.site import Site
 
 PATIENCE_SECONDS = 3.0
 """How long a check that does not hold is asked again: a change takes a moment to get through."""
-SOLVED_PATIENCE_SECONDS = 60.0
-START_PATIENCE_SECONDS = 60.0
+PATIENT_SECONDS = 60.0
+"""The same for a start that was just made and for a solution that was just played."""
+SLOWEST = 5.0
+"""So many times slower than an ordinary machine a lab is waited for."""
 ANNOUNCED = AnnouncedCheck(check="announced", address="{VIP}", by="elected")
 TAKE_UP_SECONDS = 1.0
 """How long a solution waits between the last change it made and the first look at it."""
 
 
 def start(lab: Lab, site: Site, which: str, events: Events, *, again: bool = False) -> tuple[Lesson, Progress]:
-    """Bring the lab to a lesson's start, or go on with it where it is going on already; ``again`` starts anew.
+    """Bring the lab to a lesson's start, or go on with it where it is going on already.
+
+    ``again`` starts anew, and so does a lesson that was passed.
 
     Raises LAB-LSN-001 for a lesson there is not, LAB-LSN-006 where the lab is too small, LAB-LSN-005 when the lab does
     not get where the lesson starts.
@@ -42,7 +46,8 @@ def start(lab: Lab, site: Site, which: str, events: Events, *, again: bool = Fal
     refuse_small(lab, lesson)
     with _one_at_a_time(site):
         known = progress.load(site.labdir)
-        if known.current == lesson.name and known.ready and not again:
+        going_on = known.current == lesson.name and known.ready and step_of(lesson, known) is not None
+        if going_on and not again:
             return lesson, known
         begun = known.begin(lesson)
         progress.save(site.labdir, begun)
@@ -80,12 +85,15 @@ def step_of(lesson: Lesson, known: Progress) -> Step | None:
 
 
 def check(
-    site: Site, events: Events, answer: str = "", *, patience: float = PATIENCE_SECONDS
+    site: Site, events: Events, answer: str = "", *, patience: float | None = None
 ) -> tuple[Lesson, Step | None, list[Verdict]]:
     """Judge the step somebody is at, up to the first thing that does not hold; one that is passed is kept as passed.
 
-    Returns no step and no verdict when the whole lesson was passed before.
+    Returns no step and no verdict when the whole lesson was passed before. ``patience`` is in seconds of an ordinary
+    machine; without it, it is three of the learner's own.
     """
+    if patience is None:
+        patience = PATIENCE_SECONDS / pace.factor()
     with _one_at_a_time(site):
         lesson, known = where(site)
         step = step_of(lesson, known)
@@ -119,10 +127,10 @@ def solve(site: Site, events: Events) -> tuple[Lesson, Step | None, str]:
     if step is None:
         return lesson, None, ""
     with events.step(f"solution of step {step.number}: {step.title}") as doing:
-        printed = scripts.play(step.solution, {**values(site.lab), **known.facts}, doing.progress)
+        printed = scripts.play(site, step.solution, {**values(site.lab), **known.facts}, doing.progress)
     answer = scripts.answer(printed) if asks(step) else ""
     wait.pause(TAKE_UP_SECONDS)
-    _, _, verdicts = check(site, events, answer, patience=SOLVED_PATIENCE_SECONDS)
+    _, _, verdicts = check(site, events, answer, patience=_patient(PATIENT_SECONDS))
     if verdicts and verdicts[-1].trouble:
         what = f"step {step.number} is not solved: {verdicts[-1].words}"
         raise LabError(errors.LESSON_SCRIPT_FAILED, what, where=str(step.solution), detail=printed)
@@ -175,13 +183,21 @@ def _set_the_start(site: Site, lesson: Lesson, events: Events) -> dict[str, str]
         return {}
     # Said in few words: what is set may be what has to be found.
     with events.step("the lesson's start"):
-        printed = scripts.play(script, values(site.lab))
+        printed = scripts.play(site, script, values(site.lab))
     return scripts.facts(printed, lesson.settings.facts, script)
+
+
+def _patient(seconds: float) -> float:
+    """Return seconds of an ordinary machine, so that no wait gets longer than the slowest lab needs.
+
+    A machine's measured pace may be that of its worst moment.
+    """
+    return seconds * min(pace.factor(), SLOWEST) / pace.factor()
 
 
 def _await(check: Check, seen: World, events: Events, what: str) -> None:
     with events.step(what) as step:
-        verdict = judge(check, seen, patience=START_PATIENCE_SECONDS, say=step.progress)
+        verdict = judge(check, seen, patience=_patient(PATIENT_SECONDS), say=step.progress)
         if verdict.trouble:
             step.fail(verdict.words)
     if verdict.trouble:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import Events
+from metallab.host import capacity
 from metallab.lessons import play
 from metallab.lessons.format import Lesson
 from metallab.site import Site
@@ -36,10 +37,17 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Memory:
-    """MiB: what lab.yaml gives the machines, and what is free on this host."""
+    """MiB: what lab.yaml gives each machine, what this host has, and what of it can be had at the moment."""
 
-    machines: int
-    free: int | None
+    machines: Mapping[str, int]
+    total: int
+    available: int
+
+
+def memory(lab: Lab) -> Memory:
+    """Return the memory of the lab's machines, which virtual ones take whole and containers as they need it."""
+    total, available = capacity.memory()
+    return Memory({machine.name: machine.memory for machine in lab.machines}, total, available)
 
 
 def rehearse(lab: Lab, site: Site, lessons: Sequence[Lesson], events: Events) -> tuple[Rehearsal, ...]:

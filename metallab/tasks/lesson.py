@@ -17,6 +17,9 @@ from metallab.machines.labdir import LabDir
 from metallab.site import Site, existing
 from metallab.tasks._task import Session, finish, task
 
+WORDS = (
+    "`kubectl` stands for `./inv kubectl --`, `learner` for `./inv lesson.kubectl --`, `on X` for `./inv lab.ssh X --`."
+)
 COLUMNS = ("lesson", "title", "minutes", "passed")
 
 
@@ -67,7 +70,7 @@ def solve(session: Session, all: bool = False) -> None:  # noqa: A002 - the flag
         lesson, known = play.where(site)
         step = play.step_of(lesson, known)
         if step is not None:
-            console.markdown(f"```sh\n{step.solution.read_text(encoding='utf-8').rstrip()}\n```")
+            console.markdown(f"{WORDS}\n\n```sh\n{step.solution.read_text(encoding='utf-8').rstrip()}\n```")
         _, _, answer = play.solve(site, session.events)
         if answer:
             console.line(f"answer: {answer}")
