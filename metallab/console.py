@@ -370,10 +370,10 @@ def line(text: str) -> None:
 
 def markdown(text: str) -> None:
     """Write Markdown to stdout: drawn on a terminal, as it is anywhere else."""
+    if _on_stdout is not None or choose(sys.stdout, os.environ) != "live":
+        line(text.rstrip())
+        return
     with _quiet():
-        if choose(sys.stdout, os.environ) != "live":
-            _write(sys.stdout, text.rstrip())
-            return
         from rich.markdown import Markdown  # noqa: PLC0415
 
         console = _console(sys.stdout)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 
 from metallab.config import Lab
-from metallab.events import duration
 from metallab.lessons.workshop import Memory, Rehearsal
 
 STYLE = """\
@@ -32,8 +31,8 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
             str(each.lesson.number),
             each.lesson.settings.title,
             f"{each.lesson.settings.minutes} min",
-            duration(each.start_seconds),
-            ", ".join(duration(seconds) for seconds in each.step_seconds) or "–",  # noqa: RUF001 - a dash for nothing
+            _seconds(each.start_seconds),
+            ", ".join(_seconds(seconds) for seconds in each.step_seconds) or "–",  # noqa: RUF001 - a dash for nothing
             "ok" if each.ok else each.trouble,
         ]
         for each in played
@@ -63,8 +62,8 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
 take theirs whole, system containers what they need.</p>
 <h2>Before the first learner comes</h2>
 <ul>
-<li>Each learner's access: <code>./inv lesson.kubectl</code>, or the kubeconfig in the lab's folder, for eight hours. The
-admin's stays with you; lessons 1 to 4 and 6 need it.</li>
+<li>A learner's own access is <code>./inv lesson.kubectl</code>, good for eight hours: enough where the lesson says so.
+The others need the admin's, which stays with you.</li>
 <li>A lesson that went wrong: <code>./inv lesson.reset</code>. A lab that went wrong: <code>./inv lab.up</code>.</li>
 </ul>
 </main>
@@ -75,9 +74,13 @@ admin's stays with you; lessons 1 to 4 and 6 need it.</li>
 
 def row(each: Rehearsal) -> tuple[str, str, str, str, str]:
     """Return a lesson as a row for the terminal: number, title, start, all solutions, state."""
-    solutions = duration(sum(each.step_seconds))
+    solutions = _seconds(sum(each.step_seconds))
     settings = each.lesson.settings
-    return str(each.lesson.number), settings.title, duration(each.start_seconds), solutions, each.trouble or "ok"
+    return str(each.lesson.number), settings.title, _seconds(each.start_seconds), solutions, each.trouble or "ok"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
