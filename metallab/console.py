@@ -380,7 +380,7 @@ def markdown(text: str) -> None:
         with console.capture() as capture:
             # Addresses are shown, not hidden behind words; commands keep the terminal's own colours.
             console.print(Markdown(text, code_theme="bw", hyperlinks=False))
-        _write(sys.stdout, capture.get().rstrip("\n"))
+        _write(sys.stdout, "\n".join(part.rstrip() for part in capture.get().rstrip("\n").splitlines()))
 
 
 def table(

@@ -26,15 +26,19 @@ GONE_SECONDS = 90.0
 ROLLOUT_SECONDS = 120.0
 
 
-def restore(lab: Lab, site: Site, lessons: Sequence[Lesson], events: Events) -> None:
-    """Bring machines, cluster, MetalLB and the example back to what the bring-up makes. Takes about 20 s.
-
-    Everything is done anew or looked for first, so that an interrupted run is healed by the next one.
-    """
+def restore_machines(lab: Lab, site: Site, events: Events) -> None:
+    """Undo what was done on machines; bring the lab up where one does not let us in or a node is not Ready."""
     with events.step("machines as they were") as step:
         healthy = _machines(site, step)
     if not healthy:
         steps.bring_up(lab, events)
+
+
+def restore_cluster(site: Site, lessons: Sequence[Lesson], events: Events) -> None:
+    """Bring nodes, MetalLB and its pool back to what the bring-up makes, and take the example away. Takes about 15 s.
+
+    Everything is done anew or looked for first, so that an interrupted run is healed by the next one.
+    """
     with events.step("cluster as it was") as step:
         experiment.heal(site.cluster)
         _take_away(site.cluster, lessons, step)

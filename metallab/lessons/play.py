@@ -51,11 +51,14 @@ def start(lab: Lab, site: Site, which: str, events: Events, *, again: bool = Fal
             return lesson, known
         begun = known.begin(lesson)
         progress.save(site.labdir, begun)
-        base.restore(lab, site, shelf(), events)
-        base.furnish(site, lesson, events)
-        if lesson.settings.example:
-            _await(ANNOUNCED, world(site, {}), events, "the shared address to be announced")
-        facts = _set_the_start(site, lesson, events)
+        base.restore_machines(lab, site, events)
+        # A proof that runs now would see half of it.
+        with lock.held(site.labdir.lock, f"the lab {lab.name}"):
+            base.restore_cluster(site, shelf(), events)
+            base.furnish(site, lesson, events)
+            if lesson.settings.example:
+                _await(ANNOUNCED, world(site, {}), events, "the shared address to be announced")
+            facts = _set_the_start(site, lesson, events)
         for check in lesson.settings.begins:
             _await(check, world(site, facts), events, f"the start of {lesson.name}")
         base.wait_for_account(site.cluster, learner.ACCOUNT)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from metallab import bundle as bundles
-from metallab import console
+from metallab import console, paths
 from metallab.errors import ExitCode
 from metallab.lessons import format as lessons
 from metallab.lessons import killercoda, learner, play, progress
@@ -23,7 +23,7 @@ WORDS = (
 COLUMNS = ("lesson", "title", "minutes", "passed")
 
 
-@task(positional=["lesson"], help={"lesson": "its number or its name"})
+@task(long=True, positional=["lesson"], help={"lesson": "its number or its name"})
 def start(session: Session, lesson: str) -> None:
     """Start a lesson, or go on with it, and show the step you are at. Example: ./inv lesson.start 1."""
     site = existing(session.lab)
@@ -80,7 +80,7 @@ def solve(session: Session, all: bool = False) -> None:  # noqa: A002 - the flag
     _show_step(site, lesson, known)
 
 
-@task
+@task(long=True)
 def reset(session: Session) -> None:
     """Bring back the start of the lesson that is going on. Example: ./inv lesson.reset."""
     site = existing(session.lab)
@@ -104,10 +104,11 @@ def kubectl(session: Session) -> None:
     access.become_kubectl(bundles.require().dir / "bin" / "kubectl", kubeconfig, session.remainder)
 
 
-@task(positional=["lesson"], help={"lesson": "its number or its name", "to": "folder (killercoda)"})
-def export(session: Session, lesson: str, to: str = "killercoda") -> None:
+@task(positional=["lesson"], help={"lesson": "its number or its name", "to": "folder (beside the reports)"})
+def export(session: Session, lesson: str, to: str = "") -> None:
     """Write a lesson as a Killercoda scenario. Example: ./inv lesson.export 1 --to killercoda."""
-    written = killercoda.export(lessons.find(lesson), session.lab, Path(to))
+    folder = Path(to) if to else paths.reports_dir() / session.lab.name / "killercoda"
+    written = killercoda.export(lessons.find(lesson), session.lab, folder)
     console.line(str(written))
 
 

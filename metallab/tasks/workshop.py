@@ -14,7 +14,10 @@ from metallab.tasks._task import Session, finish, task
 COLUMNS = ("lesson", "title", "start", "solutions", "state")
 
 
-@task(help={"only": "these lessons' numbers (with commas between)", "to": "file of the sheet (beside the reports)"})
+@task(
+    long=True,
+    help={"only": "these lessons' numbers (with commas between)", "to": "file of the sheet (beside the reports)"},
+)
 def check(session: Session, only: str = "", to: str = "") -> None:
     """Play every lesson by its solution and write a sheet with times and memory. Example: ./inv workshop.check."""
     site = existing(session.lab)
