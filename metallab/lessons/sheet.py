@@ -8,16 +8,20 @@ from html import escape
 from metallab.config import Lab
 from metallab.lessons.workshop import Memory, Rehearsal
 
+NARROW = 3
+"""A table of more columns gets no narrower than can be read; it scrolls."""
+COLUMNS = ("No.", "Lesson", "Planned", "Start", "Each step's solution and check", "State")
 STYLE = """\
 :root { color-scheme: light dark; }
 body { max-width: 52rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.45 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
+.wide table { min-width: 40rem; }
 caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #9995; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media print { body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
+@media print { .wide table { min-width: 0; } body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
 """
 
 
@@ -25,7 +29,7 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
     """Return the page."""
     good = sum(each.ok for each in played)
     minutes = sum(each.lesson.settings.minutes for each in played)
-    network = f"network {lab.network}, pool {lab.pool_range}, shared address {lab.vip}"
+    network = f"Network {lab.network}, pool {lab.pool_range}, shared address {lab.vip}"
     lessons = [
         [
             str(each.lesson.number),
@@ -55,9 +59,9 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
 <h1>{good} of {len(played)} lessons can be held on the lab {escape(lab.name)}</h1>
 <p>{escape(network)}. Planned for learners: {minutes} minutes. The times are those of the lessons' own solutions.</p>
 <h2>Lessons</h2>
-{_table(("No.", "Lesson", "Planned", "Start", "Each step's solution and check", "State"), lessons, numbers=(0, 2, 3))}
+{_table("Lessons", COLUMNS, lessons, numbers=(0, 2, 3))}
 <h2>Memory</h2>
-{_table(("Machine", "As in lab.yaml"), machines, numbers=(1,))}
+{_table("Memory", ("Machine", "As in lab.yaml"), machines, numbers=(1,))}
 <p>This host has {memory.total} MiB, of which {memory.available} MiB can be had now, with the lab up. Virtual machines
 take theirs whole, system containers what they need.</p>
 <h2>Before the first learner comes</h2>
@@ -83,13 +87,16 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
+def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> str:
     head = "".join(_cell("th", text, number=index in numbers) for index, text in enumerate(columns))
     body = "\n".join(
         f"<tr>{''.join(_cell('td', text, number=index in numbers) for index, text in enumerate(cells))}</tr>"
         for cells in rows
     )
-    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    # What can be scrolled can be reached by keyboard.
+    wide = " wide" if len(columns) > NARROW else ""
+    frame = f'<div class="scroll{wide}" role="region" tabindex="0" aria-label="{escape(name)}">'
+    return f"{frame}<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
 
 
 def _cell(tag: str, text: str, *, number: bool) -> str:
