@@ -21,7 +21,11 @@ table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #9995; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media print { .wide table { min-width: 0; } body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
+@media print {
+  body { margin: 0; max-width: none; font-size: 10pt; }
+  .wide table { min-width: 0; }
+  tr { break-inside: avoid; }
+}
 """
 
 
