@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.conftest import TOO_LATE
 from tests.e2e.conftest import REPO, User
 
 pytestmark = pytest.mark.timeout(1800)
+NAME = "e2e-lessons"
 SAMPLE = (1, 5)
 ATTEMPTS = Path(__file__).parent.parent / "data" / "lessons"
 SHELF = lessons.shelf()
@@ -44,11 +45,18 @@ def attempts(lesson: Lesson) -> Sequence[Attempt]:
 
 
 @pytest.fixture(scope="module")
-def lab(user: User) -> User:
-    """A lab with MetalLB; the lessons bring what else they need."""
-    user.inv("lab.up")
-    user.inv("metallb.install")
-    return user
+def lab(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User]:
+    """A lab with MetalLB, destroyed at the end; the lessons bring what else they need."""
+    folder = tmp_path_factory.mktemp("lessons")
+    (folder / "lab.yaml").write_text(f"name: {NAME}\n")
+    someone = User(folder / "lab.yaml", folder / "state")
+    try:
+        someone.inv("lab.up")
+        someone.inv("metallb.install")
+        yield someone
+    finally:
+        destroy: list[str | Path] = [REPO / "inv", "lab.destroy", "--yes"]
+        subprocess.run(destroy, env=someone.environment, check=False, capture_output=True, timeout=300)
 
 
 def shell(user: User, text: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 import tasks
 from metallab import paths
@@ -95,6 +96,18 @@ def test_the_start_says_the_facts_that_the_lesson_promises(lesson: Lesson) -> No
 def test_no_text_and_no_hint_holds_what_has_to_be_found(lesson: Lesson) -> None:
     for text in texts(lesson):
         assert not set(lessons.PLACEHOLDER.findall(text)) & set(lesson.settings.facts)
+
+
+@pytest.mark.parametrize("lesson", SHELF, ids=named)
+def test_a_lesson_has_three_wrong_attempts_for_the_end_to_end_tests(lesson: Lesson) -> None:
+    file = paths.repo_root() / "tests" / "data" / "lessons" / f"{lesson.name}.yaml"
+    attempts = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert len(attempts) >= 3
+    for attempt in attempts:
+        assert attempt.keys() <= {"step", "do", "answer", "says", "undo"}
+        assert 1 <= attempt["step"] <= len(lesson.steps)
+        assert len(attempt["says"]) > 10
+        assert attempt.keys() & {"do", "answer"}
 
 
 def test_the_order_of_the_election_script_is_the_lab_s_own() -> None:
