@@ -6,9 +6,6 @@ from pathlib import Path
 
 from metallab import console, paths
 from metallab.errors import ExitCode
-from metallab.lessons import format as lessons
-from metallab.lessons import sheet, workshop
-from metallab.site import existing
 from metallab.tasks._task import Session, finish, task
 
 COLUMNS = ("lesson", "title", "start", "solutions", "state")
@@ -20,8 +17,12 @@ COLUMNS = ("lesson", "title", "start", "solutions", "state")
 )
 def check(session: Session, only: str = "", to: str = "") -> None:
     """Play every lesson by its solution and write a sheet with times and memory. Example: ./inv workshop.check."""
+    from metallab.lessons import format as lessons
+    from metallab.lessons import sheet, workshop
+    from metallab.site import existing
+
     site = existing(session.lab)
-    chosen = [lessons.find(word) for word in only.replace(",", " ").split()] if only else list(lessons.shelf())
+    chosen = [lessons.find(word) for word in only.replace(",", " ").split()] if only else lessons.shelf()
     played = workshop.rehearse(session.lab, site, chosen, session.events)
     file = Path(to) if to else paths.reports_dir() / site.lab.name / "workshop.html"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from metallab import errors
 from metallab.config import Lab
 from metallab.errors import LabError
 from metallab.events import silent
-from metallab.lessons import base, killercoda, learner, play, progress, scripts, sheet, workshop
+from metallab.lessons import base, killercoda, learner, play, progress, scripts, sheet, words, workshop
 from metallab.lessons import format as lessons
 from metallab.lessons.progress import Progress
 from metallab.machines.labdir import LabDir
@@ -161,9 +161,9 @@ def test_on_hands_words_to_a_machine_as_they_are(labdir: LabDir, tmp_path: Path)
     ssh = tmp_path / "ssh"
     ssh.write_text('#!/bin/sh\nfor line; do :; done\nexec sh -c "$line"\n', encoding="utf-8")
     ssh.chmod(0o755)
-    words = scripts.words(LAB, labdir, Path("/kubectl"))
+    shell = scripts.words(LAB, labdir, Path("/kubectl"))
     done = subprocess.run(
-        ["bash", "-euc", words + """on client printf '<%s>' 'two  words' '$HOME' "it's"; on nobody true"""],
+        ["bash", "-euc", shell + """on client printf '<%s>' 'two  words' '$HOME' "it's"; on nobody true"""],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
@@ -267,6 +267,20 @@ def test_a_lesson_becomes_a_scenario(lesson: lessons.Lesson, tmp_path: Path) -> 
         text = (folder / f"step{number}.md").read_text(encoding="utf-8")
         assert "{VIP}" not in text
         assert text.count("<details>") == len(step.hints)
+
+
+def test_a_learner_reads_where_he_is_and_never_what_has_to_be_found() -> None:
+    at = replace(Progress().begin(SIX), ready=True, facts={"FAULT_PORT": "6123"})
+    assert words.now(LAB, SIX, at).startswith("## Step 1 of 3: The client\n")
+    assert "./inv lesson.check --answer" in words.now(LAB, SIX, at)
+    passed = replace(at, step=4, passed={SIX.name: 3})
+    assert words.now(LAB, SIX, passed).startswith("## Passed\n")
+    assert "https://metallb.io/troubleshooting/" in words.now(LAB, SIX, passed)
+    assert words.row(SIX, passed)[3] == "3 of 3 (going on)"
+    assert words.hints(LAB, SIX.steps[0], 2).count("**Hint") == 2
+    assert "6123" not in words.hints(LAB, SIX.steps[2], 3)
+    assert "```sh\n#!/bin/bash\n" in words.solution(SIX.steps[0])
+    assert "{VIP}" not in words.intro(LAB, SIX)
 
 
 def rehearsed(trouble: str = "") -> workshop.Rehearsal:
