@@ -19,11 +19,13 @@ from metallab.tasks import (
     kubeconfig,
     kubectl,
     lab,
+    lesson,
     metallb,
     quality,
     setup,
     snapshot,
     verify,
+    workshop,
 )
 
 machines = Collection.from_module(lab, name="lab")
@@ -49,6 +51,9 @@ ns = Collection(
     Collection.from_module(kubeconfig, name="kubeconfig"),
     Collection.from_module(config, name="config"),
     explain.explain,
+    # training
+    Collection.from_module(lesson, name="lesson"),
+    Collection.from_module(workshop, name="workshop"),
     # for the people who work on it
     quality.lint,
     bench.bench,

@@ -368,6 +368,21 @@ def line(text: str) -> None:
         _write(sys.stdout, text)
 
 
+def markdown(text: str) -> None:
+    """Write Markdown to stdout: drawn on a terminal, as it is anywhere else."""
+    if _on_stdout is not None or choose(sys.stdout, os.environ) != "live":
+        line(text.rstrip())
+        return
+    with _quiet():
+        from rich.markdown import Markdown  # noqa: PLC0415
+
+        console = _console(sys.stdout)
+        with console.capture() as capture:
+            # Addresses are shown, not hidden behind words; commands keep the terminal's own colours.
+            console.print(Markdown(text, code_theme="bw", hyperlinks=False))
+        _write(sys.stdout, "\n".join(part.rstrip() for part in capture.get().rstrip("\n").splitlines()))
+
+
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Mapping[str, str] | None = None
 ) -> None:

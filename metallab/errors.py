@@ -31,6 +31,7 @@ class ExitCode(enum.IntEnum):
     BOX = 17
     PROOF = 18
     DRILL = 19
+    LESSON = 20
     BUG = 70
     INTERRUPTED = 130
 
@@ -661,6 +662,49 @@ DRILL_UNKNOWN = Entry(
     "there is no drill of that name",
     "only what ./inv drill.list names is a drill",
     "run: ./inv drill.list",
+)
+# -- lessons ---------------------------------------------------------------------------------------------------
+LESSON_UNKNOWN = Entry(
+    "LAB-LSN-001",
+    ExitCode.LESSON,
+    "there is no lesson of that name",
+    "a lesson is named by its number or by its folder under lessons/, and there is none like this",
+    "run: ./inv lesson.list for the lessons",
+)
+LESSON_NONE = Entry(
+    "LAB-LSN-002",
+    ExitCode.LESSON,
+    "no lesson is going on",
+    "the command is about the lesson that was started on this lab, and none was since the lab was made",
+    "run: ./inv lesson.list, then ./inv lesson.start NUMBER",
+)
+LESSON_UNUSABLE = Entry(
+    "LAB-LSN-003",
+    ExitCode.LESSON,
+    "a lesson's folder cannot be used",
+    "its lesson.yaml has a key or value that a lesson cannot have, or one of its files is missing",
+    "correct the named file; docs/lessons.md says what a lesson consists of",
+)
+LESSON_SCRIPT_FAILED = Entry(
+    "LAB-LSN-004",
+    ExitCode.LESSON,
+    "a lesson's own script did not do what it is for",
+    "its start or a step's solution ended with an error, or the step's checks do not hold after it",
+    "run: ./inv lab.status, then ./inv lesson.reset, then the command again",
+)
+LESSON_NOT_AT_START = Entry(
+    "LAB-LSN-005",
+    ExitCode.LESSON,
+    "the lab is not where the lesson starts",
+    "making the start was interrupted, or the lab did not get there in time",
+    "run: ./inv lesson.reset; ./inv lab.status shows the first broken layer",
+)
+LESSON_TOO_SMALL = Entry(
+    "LAB-LSN-006",
+    ExitCode.LESSON,
+    "the lab is too small for this lesson",
+    "the lesson needs more workers, or more addresses in the pool, than lab.yaml has",
+    "add what is named to lab.yaml, then run: ./inv lab.up and the command again",
 )
 
 

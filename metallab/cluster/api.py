@@ -188,6 +188,17 @@ class Cluster:
             wait.until(gone, timeout=wait_seconds, what=f"{what} to be gone")
         return existed
 
+    def issue_token(self, namespace: str, account: str, *, seconds: int) -> str:
+        """Return a new token of a ServiceAccount that is good for so many seconds (the server may shorten that)."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        path = f"{self._path('v1', 'ServiceAccount', account, namespace)}/token"
+        answer = self._request("POST", path, None, body, what=f"token of {account}")
+        return str(answer["status"]["token"])
+
     # -- the way there ---------------------------------------------------------------------------------------
 
     def _or_none(self, ask: Callable[[], T]) -> T | None:

@@ -65,6 +65,11 @@ def check_memory(lab: Lab) -> None:
         raise _too_small(free, lab)
 
 
+def memory() -> tuple[int, int]:
+    """Return this host's memory and what of it can be had at the moment, in MiB."""
+    return _memory("MemTotal"), _memory("MemAvailable")
+
+
 def _least(lab: Lab) -> dict[str, int]:
     return {machine.name: min(machine.memory, LEAST_MIB[machine.role]) for machine in lab.machines}
 

@@ -42,6 +42,6 @@ def become_ssh(lab: Lab, labdir: LabDir, name: str, command: Sequence[str]) -> N
     local.replace(ssh_argv(lab, labdir, name, command))
 
 
-def become_kubectl(kubectl: Path, labdir: LabDir, words: Sequence[str]) -> None:
-    """Become the bundle's kubectl with the lab's kubeconfig."""
-    local.replace([kubectl, *words], {"KUBECONFIG": str(labdir.kubeconfig)})
+def become_kubectl(kubectl: Path, kubeconfig: Path, words: Sequence[str]) -> None:
+    """Become the bundle's kubectl with a kubeconfig: the lab's, or a learner's."""
+    local.replace([kubectl, *words], {"KUBECONFIG": str(kubeconfig)})

@@ -13,4 +13,4 @@ def kubectl(session: Session) -> None:
     from metallab.site import existing
 
     site = existing(session.lab)
-    access.become_kubectl(bundles.require().dir / "bin" / "kubectl", site.labdir, session.remainder)
+    access.become_kubectl(bundles.require().dir / "bin" / "kubectl", site.labdir.kubeconfig, session.remainder)

@@ -123,7 +123,7 @@ def shell_scripts(root: Path) -> tuple[str, ...]:
 
 def _candidates(root: Path) -> Iterator[Path]:
     yield from (root / "inv", root / ".ci" / "run")
-    for folder in (root / "provision", root / "tests" / "bench"):
+    for folder in (root / "provision", root / "tests" / "bench", root / "lessons"):
         yield from (path for path in folder.rglob("*") if path.is_file())
 
 

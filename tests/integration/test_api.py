@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import socket
 import tarfile
 import time
@@ -115,6 +116,19 @@ def test_refusal_carries_the_servers_reason(cluster: Cluster) -> None:
     assert caught.value.entry is errors.CLUSTER_REFUSED
     assert caught.value.status == 422
     assert "data[not a key]" in caught.value.what
+
+
+def test_a_token_is_an_account_s_own_and_ends(cluster: Cluster) -> None:
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "learner", "namespace": "default"}}
+    )
+    token = cluster.issue_token("default", "learner", seconds=3600)
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["sub"] == "system:serviceaccount:default:learner"
+    assert claims["exp"] - claims["iat"] == 3600
+    with pytest.raises(Refused, match="nobody"):
+        cluster.issue_token("default", "nobody", seconds=3600)
 
 
 def test_unknown_kind_is_refused_by_apply(cluster: Cluster) -> None:

@@ -334,3 +334,18 @@ def test_rich_is_not_imported_before_something_is_drawn() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_markdown_is_drawn_on_a_terminal_and_left_as_it_is_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "# Title\n\nSome **words**, a [link](https://example.org/).\n"
+    monkeypatch.setenv("METALLAB_PROGRESS", "plain")
+    console.markdown(text)
+    assert capsys.readouterr().out == text
+    monkeypatch.setenv("METALLAB_PROGRESS", "live")
+    console.markdown(text)
+    drawn = capsys.readouterr().out
+    assert "Some words, a link (https://example.org/)." in drawn
+    assert "**" not in drawn
+    assert "#" not in drawn

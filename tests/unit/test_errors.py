@@ -39,7 +39,7 @@ def test_every_id_is_given_once() -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=named)
 def test_an_entry_has_a_layer_a_meaning_and_a_next_step(entry: Entry) -> None:
-    assert re.fullmatch(r"LAB-(HOST|CONF|PROV|MACH|CLUS|MLB|BNDL|BOX|PRF|DRL)-\d{3}", entry.id)
+    assert re.fullmatch(r"LAB-(HOST|CONF|PROV|MACH|CLUS|MLB|BNDL|BOX|PRF|DRL|LSN)-\d{3}", entry.id)
     assert entry.title
     assert entry.cause
     for words in (entry.title, entry.cause, entry.fix):
@@ -48,7 +48,7 @@ def test_an_entry_has_a_layer_a_meaning_and_a_next_step(entry: Entry) -> None:
     assert entry.exit_code.value not in (0, 2, 3)
 
 
-@pytest.mark.parametrize("layer", ["HOST", "CONF", "PROV", "MACH", "CLUS", "MLB", "BNDL", "BOX", "PRF", "DRL"])
+@pytest.mark.parametrize("layer", ["HOST", "CONF", "PROV", "MACH", "CLUS", "MLB", "BNDL", "BOX", "PRF", "DRL", "LSN"])
 def test_a_layer_has_one_exit_code(layer: str) -> None:
     codes = {entry.exit_code for entry in ENTRIES if entry.id.startswith(f"LAB-{layer}-")}
     # A failed check is a result, not a fault of the host.

@@ -16,13 +16,13 @@ RETURN_SECONDS = 30.0
 def one_mac(scene: Scene) -> Seen:
     """Exactly one MAC answers ARP for the address, and it is a node's, read from the machines themselves."""
     answers, evidence = arp(scene)
-    owners, read = _owners(scene.subject)
-    named = [f"{mac} = {owners.get(mac, 'no node of this lab')}" for mac in answers.macs]
-    holds = len(answers.macs) == 1 and answers.macs[0] in owners
-    facts = {f"mac of {node}": mac for mac, node in owners.items()}
-    facts["answering"] = " ".join(owners[mac] for mac in answers.macs if mac in owners)
+    owned, read = owners(scene.subject)
+    named = [f"{mac} = {owned.get(mac, 'no node of this lab')}" for mac in answers.macs]
+    holds = len(answers.macs) == 1 and answers.macs[0] in owned
+    facts = {f"mac of {node}": mac for mac, node in owned.items()}
+    facts["answering"] = " ".join(owned[mac] for mac in answers.macs if mac in owned)
     if holds:
-        facts |= {"mac": answers.macs[0], "node": owners[answers.macs[0]]}
+        facts |= {"mac": answers.macs[0], "node": owned[answers.macs[0]]}
     seen = "; ".join(named) or "nobody answers"
     return Seen(holds, "one MAC, that of a node", seen, (evidence, *read), facts=facts)
 
@@ -68,11 +68,11 @@ def _until(
     return seen[-1][0], tuple(evidence for _, evidence in seen)
 
 
-def _owners(subject: Subject) -> tuple[dict[str, str], tuple[Evidence, ...]]:
+def owners(subject: Subject) -> tuple[dict[str, str], tuple[Evidence, ...]]:
     """Return which node each lab MAC belongs to, read from the nodes."""
-    owners, evidence = {}, []
+    found, evidence = {}, []
     for machine in subject.lab.nodes:
         interfaces, read = probes.nics(subject.nodes[machine.name])
-        owners[probes.holding(interfaces, subject.lab.address(machine), machine.name).mac] = machine.name
+        found[probes.holding(interfaces, subject.lab.address(machine), machine.name).mac] = machine.name
         evidence.append(read)
-    return owners, tuple(evidence)
+    return found, tuple(evidence)

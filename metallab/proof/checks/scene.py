@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from types import MappingProxyType
 
 from metallab.proof import iperf3, probes
@@ -107,7 +108,11 @@ def kept_flows(scene: Scene) -> tuple[list[tuple[str, probes.KeptFlow]], tuple[E
 
 def arp(scene: Scene) -> tuple[probes.ArpAnswers, Evidence]:
     """Ask from the client who has the shared address."""
-    subject = scene.subject
+    return who_has(scene.subject, scene.subject.address)
+
+
+def who_has(subject: Subject, address: IPv4Address) -> tuple[probes.ArpAnswers, Evidence]:
+    """Ask the lab network from the client who has an address."""
     interfaces, _ = probes.nics(subject.client)
     own = subject.lab.address(subject.lab.client)
-    return probes.arp(subject.client, probes.holding(interfaces, own, subject.client.name).name, subject.address)
+    return probes.arp(subject.client, probes.holding(interfaces, own, subject.client.name).name, address)
