@@ -27,7 +27,7 @@ from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
 from metallab.run import pace
 from metallab.run.wait import NotYet, WaitTimedOut, pause, until
-from metallab.site import Site, existing, site
+from metallab.site import Site, choose, existing, site
 from metallab.workflow import Job
 
 UP_SECONDS = 600
@@ -47,13 +47,23 @@ expect about 20 minutes instead of one or two"""
 
 def bring_up(lab: Lab, events: Events) -> Site:
     """Bring machines and cluster up and return the site. Every error is a LabError; running it again goes on."""
-    bundle = bundles.require()
+    bundle = require_bundle(lab)
     check_versions(lab, bundle)
     refuse_half_restored(lab)
     ready_site = prepare(lab, events)
     with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
         workflow.perform(jobs(ready_site, lambda: bundle), events)
     return ready_site
+
+
+def require_bundle(lab: Lab) -> Bundle:
+    """Return the bundle. Raises LAB-BNDL-002 without one, or first what keeps every provider from running here.
+
+    Nobody should build for twenty minutes to be told that only root can go on.
+    """
+    if bundles.find() is None:
+        choose(lab)
+    return bundles.require()
 
 
 def bring_back(here: Site, events: Events) -> None:

@@ -12,7 +12,7 @@ def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     from metallab import bundle as bundles
     from metallab import providers, steps
     from metallab.host import doctor
-    from metallab.site import likely_provider
+    from metallab.site import choose, likely_provider
     from metallab.tasks.setup import install, purposes_of
     from metallab.tasks.verify import prove
 
@@ -20,6 +20,8 @@ def demo(session: Session, yes: bool = False, provider: str = "") -> None:
     if bundles.find() is None:
         doctor.require_room()
     install(events, yes=yes, purposes=purposes_of(lab))
+    # Before twenty minutes of building: can it run here at all?
+    choose(lab)
     box = boxes.build(bundles.build(events), events)
     providers.of(likely_provider(lab)).build_box(box, events)
     site = steps.bring_up(lab, events)

@@ -215,6 +215,21 @@ def test_a_build_that_does_not_fit_is_not_begun(tmp_path: Path) -> None:
     assert "bundle 1/10" not in done.stderr
 
 
+def test_who_can_make_no_lab_is_not_sent_to_build_first() -> None:
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"), "/nonexistent")
+    words = [sys.executable, "-m", "invoke", "--search-root", str(paths.repo_root()), "lab.up"]
+    done = subprocess.run(
+        [*ORDINARY, *words],
+        env={**os.environ, **nowhere, "DOCKER_HOST": "unix:///nonexistent/docker.sock"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (done.returncode, "bundle" in done.stderr) == (12, False), done.stderr
+    assert "LAB-PROV-001" in done.stderr
+
+
 def test_few_inodes_are_warned_of(tmp_path: Path) -> None:
     before = on_a_small_disk(tmp_path, "200g,nr_inodes=1000")
     found = findings(*before, environment={"XDG_STATE_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})
