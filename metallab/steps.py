@@ -359,9 +359,14 @@ def tear_down(lab: Lab, events: Events) -> None:
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         if labdir.path.exists() and (box is None or box.answers()):
             with events.step("machines") as step:
-                if labdir.inventory.exists():
-                    here.vagrant.destroy(step.progress)
-                providers.of(here.choice.provider).clean(here)
+                try:
+                    if labdir.inventory.exists():
+                        here.vagrant.destroy(step.progress)
+                    providers.of(here.choice.provider).clean(here)
+                except LabError as error:
+                    if box is None:
+                        raise
+                    step.fail(f"{error.what}; they end with their daemon, which is the lab's own")
         if box is not None:
             with events.step("sandbox") as step:
                 step.progress(f"{box.daemon.program} and all in it end")
