@@ -332,11 +332,11 @@ def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> No
     assert disk is not None
     assert str(daemon.data) in disk.seen
     run(["docker", "import", "-", "it-doctor"], timeout=SECONDS, input=b"\0" * 10240)
-    for name in ("metallab-gone-client", "metallab-it-doctor-client", "somebody-else-s"):
+    for name in ("metallab-gone_client", "metallab-it-doctor_client", "somebody-else-s"):
         run(["docker", "create", "--name", name, "it-doctor", "/nothing"], timeout=SECONDS)
     left = leftovers.CONTAINERS.look(case)
     assert left is not None
-    assert left.seen == "machines of labs without a folder here: metallab-gone-client"
+    assert left.seen == "machines of labs without a folder here: metallab-gone_client"
     run(["sh", "-c", left.fix], timeout=SECONDS)
     again = leftovers.CONTAINERS.look(case)
     assert again is not None

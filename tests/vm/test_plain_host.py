@@ -64,7 +64,7 @@ def test_up_on_the_host_s_own_daemon(report: Report) -> None:
     assert "a Docker daemon answers" in report["lab.up"].stderr
     assert good(report, "namespaces") == ""
     machines = good(report, "containers").splitlines()
-    assert sorted(line.split()[0] for line in machines) == [f"metallab-inside-{name}" for name in ("client", *NODES)]
+    assert sorted(line.split()[0] for line in machines) == [f"metallab-inside_{name}" for name in ("client", *NODES)]
     assert all(line.split()[1] == "Up" for line in machines)
 
 

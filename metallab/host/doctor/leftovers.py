@@ -87,7 +87,8 @@ def containers(case: Case) -> Verdict | None:
     if not case.on_the_host:
         return None
     argv = ["docker", "ps", "--all", "--filter", f"name=^{MARK}", "--format", "{{.Names}}"]
-    return _named(argv, {}, [f"{MARK}{lab}-" for lab in _labs(case)], "docker rm --force --volumes {}")
+    prefixes = [machine_prefix(lab) for lab in _labs(case)]
+    return _named(argv, {}, prefixes, "docker rm --force --volumes {}")
 
 
 def domains(case: Case) -> Verdict | None:

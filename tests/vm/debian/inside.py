@@ -77,8 +77,8 @@ def look_at_the_lab() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "namespaces", ("ip", "netns", "list")
     yield "nodes", inv("kubectl", "--", "get", "nodes", "-o", "json")
     for node in NODES:
-        yield f"kubelet of {node}", ("docker", "exec", f"metallab-inside-{node}", "cat", KUBELET)
-        yield f"cgroup of {node}", ("docker", "exec", f"metallab-inside-{node}", "stat", "-fc%T", "/sys/fs/cgroup")
+        yield f"kubelet of {node}", ("docker", "exec", f"metallab-inside_{node}", "cat", KUBELET)
+        yield f"cgroup of {node}", ("docker", "exec", f"metallab-inside_{node}", "stat", "-fc%T", "/sys/fs/cgroup")
 
 
 def prove() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -101,7 +101,7 @@ def watch(over: threading.Event) -> None:
     while not over.wait(180):
         for node in NODES:
             show = "systemctl show --property=Id,SubState,NRestarts containerd kubelet; systemctl list-jobs --no-legend"
-            subprocess.run(["docker", "exec", f"metallab-inside-{node}", "sh", "-c", show], check=False)
+            subprocess.run(["docker", "exec", f"metallab-inside_{node}", "sh", "-c", show], check=False)
 
 
 def explain() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -110,7 +110,7 @@ def explain() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "vagrant", ("tail", "-n", "60", str(HOME / ".local/state/metallab/inside/vagrant.log"))
     for node in NODES:
         journal = ("journalctl", "--no-pager", "--lines=80", "--output=short-monotonic")
-        yield f"journal of {node}", ("docker", "exec", f"metallab-inside-{node}", *journal)
+        yield f"journal of {node}", ("docker", "exec", f"metallab-inside_{node}", *journal)
     yield "load", ("cat", "/proc/loadavg", "/proc/meminfo")
 
 
