@@ -40,7 +40,7 @@ UP_SECONDS = 1500
 @pytest.fixture(scope="module")
 def user(tmp_path_factory: pytest.TempPathFactory, built: None) -> Iterator[User]:
     """Somebody whose lab file asks for libvirt; the lab is destroyed at the end, whatever happened."""
-    need_ci_minutes(20)
+    need_ci_minutes(45)
     folder = tmp_path_factory.mktemp("vm")
     (folder / "lab.yaml").write_text(LAB)
     someone = UserInTime(folder / "lab.yaml", folder / "state")
