@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from metallab.drills.base import ASK_SECONDS, NotPossible
+from dataclasses import dataclass
+
+from metallab.drills.base import ASK_SECONDS, ECHO, Facts, NotPossible, Stage
 from metallab.run.result import Runner
 
 NAME = "metallab_drill"
+NODE = "node"
 
 
 def rules(family: str, chain: str) -> str:
@@ -33,3 +36,26 @@ def require(runner: Runner, family: str, chain: str) -> None:
     done = runner.run(["nft", "--check", "-f", "-"], input=rules(family, chain), timeout=ASK_SECONDS, check=False)
     if not done.ok:
         raise NotPossible(f"the kernel of {runner.name} does not know the filter: {done.tail}")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Packets to the address that the announcer drops: an nft chain, in which ``{address}`` stands for it."""
+
+    chain: str
+
+    def look(self, stage: Stage) -> Facts:
+        """See who announces, and that its kernel knows what the chain needs (no queueing discipline is)."""
+        require(stage.runner(stage.announcer), "ip", self._lines(stage))
+        return {NODE: stage.announcer, ECHO: stage.announcer}
+
+    def make(self, stage: Stage, facts: Facts) -> None:
+        """Begin to drop."""
+        put(stage.runner(facts[NODE]), "ip", self._lines(stage))
+
+    def undo(self, stage: Stage, facts: Facts) -> None:
+        """Drop no more."""
+        take_away(stage.runner(facts[NODE]), "ip")
+
+    def _lines(self, stage: Stage) -> str:
+        return self.chain.format(address=stage.subject.address)

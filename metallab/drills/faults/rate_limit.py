@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from metallab.drills import claims, filters
-from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import Claim, Drill
 
-NODE = "node"
-CHAIN = """\
+DROP = filters.Drop("""\
         type filter hook prerouting priority raw; policy accept;
-        ip daddr {address} limit rate over 40/second burst 5 packets drop"""
+        ip daddr {address} limit rate over 40/second burst 5 packets drop""")
 """The observer's four kinds of probes send about 200 packets a second."""
 LEAST, MOST = 0.2, 0.98
-
-
-def look(stage: Stage) -> Facts:
-    """See who announces, and that its kernel can count."""
-    filters.require(stage.runner(stage.announcer), "ip", _chain(stage))
-    return {NODE: stage.announcer, ECHO: stage.announcer}
-
-
-def make(stage: Stage, facts: Facts) -> None:
-    """Begin to drop."""
-    filters.put(stage.runner(facts[NODE]), "ip", _chain(stage))
-
-
-def undo(stage: Stage, facts: Facts) -> None:
-    """Drop no more."""
-    filters.take_away(stage.runner(facts[NODE]), "ip")
-
-
-def _chain(stage: Stage) -> str:
-    return CHAIN.format(address=stage.subject.address)
-
 
 DRILL = Drill(
     id="rate-limit",
     fault="net: rate limit",
     words="the announcer lets 40 packets a second to the address through",
     shows="a policer drops whoever comes when the second is used up: most of them fail, some never notice",
-    look=look,
-    make=make,
-    undo=undo,
+    look=DROP.look,
+    make=DROP.make,
+    undo=DROP.undo,
     claims=(
         Claim("fails", "many new UDP clients get no answer, and some do", claims.share(LEAST, MOST, ("udp",))),
         claims.STAYS,
