@@ -706,6 +706,13 @@ LESSON_TOO_SMALL = Entry(
     "the lesson needs more workers, or more addresses in the pool, than lab.yaml has",
     "add what is named to lab.yaml, then run: ./inv lab.up and the command again",
 )
+LESSON_PORT = Entry(
+    "LAB-LSN-007",
+    ExitCode.LESSON,
+    "the lessons' pages cannot be served at this port",
+    "another program has it, or it is one that this user may not take, or no port's number",
+    "run: ./inv lesson.serve, which takes a free one, or name another: --port 8080",
+)
 
 
 def catalogue() -> tuple[Entry, ...]:

@@ -83,6 +83,14 @@ def live(lab: Lab, seen: LabStatus, when: str) -> Picture:
     )
 
 
+def told(picture: Picture) -> list[str]:
+    """Return who announces what, an address a line."""
+    return [
+        f"{' and '.join(one.announcers) or 'nobody'} {one.word} {one.address} for {', '.join(one.services)}"
+        for one in picture.addresses
+    ]
+
+
 def one_line(text: str) -> str:
     """Return a text as one line of visible characters, whatever a machine said."""
     return " ".join(printable(text).split())

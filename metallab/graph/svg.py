@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from metallab.graph.picture import Address, Picture, Place, one_line
+from metallab.graph.picture import Address, Picture, Place, one_line, told
 
 LETTER, PADDING, LINE, GAP, EDGE = 7.3, 12.0, 18.0, 24.0, 20.0
 """Of a 12-pixel monospaced letter the width, and of boxes their inside and the space between."""
@@ -83,11 +83,7 @@ def svg(picture: Picture) -> str:
 def in_words(picture: Picture) -> str:
     """Return the drawing in words, for those who do not see it."""
     machines = "; ".join(f"{one.name} {one.address} {' '.join(one.lines)}".rstrip() for one in picture.machines)
-    told = [
-        f"{' and '.join(one.announcers) or 'nobody'} {one.word} {one.address} for {', '.join(one.services)}"
-        for one in picture.addresses
-    ]
-    return f"{picture.note}. On the {picture.network}: {machines}. {'. '.join(told)}."
+    return f"{picture.note}. On the {picture.network}: {machines}. {'. '.join(told(picture))}."
 
 
 def _of_place(place: Place) -> _Box:

@@ -113,7 +113,8 @@ PACKAGES = (
     Package("conntrack", ("conntrack",), "the tests look at flows in namespaces of their own", ("test",)),
     Package("sysctl", ("procps",), "the tests forward packets in namespaces of their own", ("test",)),
     Package("openssl", ("openssl",), "the tests' API server signs tokens with a key", ("test",)),
-    Package("chromium", ("chromium",), "the tests read a report's page as people do", ("test",)),
+    Package("npm", ("npm",), "fetches the terminal of lesson.serve's pages", ("test",)),
+    Package("chromium", ("chromium",), "the tests read pages as people do", ("test",)),
     Package("chromedriver", ("chromium-driver",), "the tests drive chromium with it", ("test",)),
 )
 DAEMON_PACKAGES = (

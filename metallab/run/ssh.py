@@ -6,12 +6,14 @@ no moment at which a key has to be trusted on first use.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
 
 PORT = 22
 CONNECT_SECONDS = 5.0
+KEEPALIVE_SECONDS = 15.0
+SILENT_SECONDS = 60.0
+"""How long the other end may leave packets without an acknowledgement, in seconds of an ordinary machine."""
 GLANCE_SECONDS = 0.02
 """Between two looks whether a command has ended whose output has; mostly the first one sees it."""
 CHUNK = 65536
+TERMINAL = "xterm-256color"
+"""What the other end of a shell is: every program of today's understands it."""
 TIMED_OUT = 124
 """Exit status of coreutils' timeout(1) when it ended the command."""
 
@@ -40,6 +47,36 @@ class Login:
     user: str
     key: Path
     host_key: Path
+
+
+class Shell:
+    """Somebody's shell on a machine: bytes in and out, as a terminal has them. It may be closed from any thread."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def read(self) -> bytes:
+        """Wait for what the terminal shows next; nothing once the shell has ended."""
+        try:
+            return self._channel.recv(CHUNK)
+        except (OSError, EOFError):
+            return b""
+
+    def write(self, typed: bytes) -> None:
+        """Type; what is typed into a shell that has ended is lost, as it is anywhere."""
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.sendall(typed)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the terminal how large it is shown."""
+        import paramiko  # noqa: PLC0415
+
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.resize_pty(columns, rows)
+
+    def close(self) -> None:
+        """Hang up: what runs in the shell is told so, and a waiting :meth:`read` returns."""
+        self._channel.close()
 
 
 class SshRunner:
@@ -70,7 +107,7 @@ class SshRunner:
         timeout = pace.scaled(timeout)
         line = shlex.join(("sudo", "-n", "--", "timeout", "--kill-after=5", f"{timeout:.3f}", *words))
         began = time.monotonic()
-        channel = self._open(line)
+        channel = self._open(lambda session: session.exec_command(line))
         try:
             deadline = began + timeout + CONNECT_SECONDS
             stdout, stderr = _converse(channel, input, on_line, deadline)
@@ -90,6 +127,15 @@ class SshRunner:
         if check and not result.ok:
             raise CommandFailed(result)
         return result
+
+    def shell(self, columns: int, rows: int) -> Shell:
+        """Open a login shell of the lab's user on a terminal of its own. Raises :class:`Unreachable`."""
+
+        def begin(session: paramiko.Channel) -> None:
+            session.get_pty(TERMINAL, columns, rows)
+            session.invoke_shell()
+
+        return Shell(self._open(begin))
 
     def answers(self, timeout: float = CONNECT_SECONDS) -> bool:
         """Tell whether the machine lets us in with the pinned keys. Raises only for a wrong host key.
@@ -131,7 +177,7 @@ class SshRunner:
             return False
         return True
 
-    def _open(self, line: str) -> paramiko.Channel:
+    def _open(self, begin: Callable[[paramiko.Channel], object]) -> paramiko.Channel:
         import paramiko  # noqa: PLC0415 - 0.2 s that most commands do not need
 
         for attempt in (1, 2):
@@ -143,7 +189,7 @@ class SshRunner:
                 if transport is None:
                     raise EOFError("closed")  # noqa: TRY301 - the same road as a transport that died
                 channel = transport.open_session(timeout=pace.scaled(CONNECT_SECONDS))
-                channel.exec_command(line)
+                begin(channel)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
                 if attempt == 2:  # noqa: PLR2004
@@ -186,9 +232,24 @@ class SshRunner:
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
             raise Unreachable(self.name, f"{self.address}: {str(error) or type(error).__name__}") from error
+        _notice_silence(client.get_transport())
         if self._client is not None:
             self._client.close()
         self._client = client
+
+
+def _notice_silence(transport: paramiko.Transport | None) -> None:
+    """Have a connection break whose other end is gone without a word: not everything that waits for it has a limit.
+
+    A word is sent now and then, and what is not acknowledged in time ends the connection (tcp(7), TCP_USER_TIMEOUT;
+    without it, after 15 minutes of repeating).
+    """
+    if transport is None:
+        return
+    transport.set_keepalive(int(KEEPALIVE_SECONDS))
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if option is not None and isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, option, int(pace.scaled(SILENT_SECONDS) * 1000))
 
 
 def _host_key(file: Path) -> tuple[str, paramiko.PKey]:

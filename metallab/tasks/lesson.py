@@ -101,6 +101,24 @@ def status(session: Session) -> None:
     console.markdown(words.now(site.lab, *play.where(site)))
 
 
+@task(help={"port": "port of this host's loopback (a free one)"})
+def serve(session: Session, port: int = 0) -> None:
+    """Serve the lessons as pages, with terminals, until Ctrl-C. Example: ./inv lesson.serve --port 8080."""
+    from metallab.classroom import server, xterm
+    from metallab.classroom.desk import Desk
+    from metallab.site import existing
+
+    # Both before this process enters the lab's network, which has neither this loopback nor a way out.
+    taken, terminal = server.bind(port), xterm.fetched(session.events)
+    desk = Desk(existing(session.lab))
+
+    def ready(link: str) -> None:
+        console.line(link)
+        session.events.note("open this link on this host; Ctrl-C ends the pages, and no lesson")
+
+    server.serve(desk, taken, terminal, ready)
+
+
 @task
 def kubectl(session: Session) -> None:
     """Run kubectl as the learner: one namespace, for hours. Example: ./inv lesson.kubectl -- get services."""

@@ -17,10 +17,13 @@ COLUMNS = ("lesson", "title", "start", "solutions", "state")
 )
 def check(session: Session, only: str = "", to: str = "") -> None:
     """Play every lesson by its solution and write a sheet with times and memory. Example: ./inv workshop.check."""
+    from metallab.classroom import xterm
     from metallab.lessons import format as lessons
     from metallab.lessons import sheet, workshop
     from metallab.site import existing
 
+    # The room of the next day may have no internet; before this process enters the lab's network, which has none.
+    xterm.fetched(session.events)
     site = existing(session.lab)
     chosen = [lessons.find(word) for word in only.replace(",", " ").split()] if only else lessons.shelf()
     played = workshop.rehearse(session.lab, site, chosen, session.events)

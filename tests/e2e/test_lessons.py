@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from selenium.webdriver import Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 from metallab.lessons import format as lessons
 from metallab.lessons.format import Lesson, Step
 from tests.conftest import TOO_LATE
 from tests.e2e.conftest import REPO, User
+from tests.integration.browser import Browser, started
 
 pytestmark = pytest.mark.timeout(1800)
 NAME = "e2e-lessons"
@@ -108,3 +112,52 @@ def test_a_start_that_was_killed_is_made_again_and_a_learner_has_one_namespace(l
         ("-n", "metallb-system", "get", "pods"),
     ):
         assert "Forbidden" in lab.inv("lesson.kubectl", "--", *words, expect=1).stderr
+
+
+def test_a_lesson_by_its_pages(lab: User, tmp_path: Path) -> None:
+    serve = [REPO / "inv", "lesson.serve"]
+    with subprocess.Popen(
+        serve, env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as pages:
+        try:
+            assert pages.stdout is not None
+            with started(tmp_path) as browser:
+                follow(browser, lab, pages.stdout.readline().strip(), tmp_path)
+        finally:
+            pages.send_signal(signal.SIGINT)
+            said = pages.communicate(timeout=60)[1]
+    assert pages.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def follow(browser: Browser, lab: User, link: str, folder: Path) -> None:
+    """Start the first lesson at its pages, type on the client, fail the check, and pass it."""
+
+    def press(selector: str) -> None:
+        browser.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def shows(selector: str, words: str, seconds: float = 60) -> None:
+        def there(_driver: object) -> bool:
+            found = browser.driver.find_elements(By.CSS_SELECTOR, selector)
+            return any(words in str(one.get_attribute("textContent")) for one in found)
+
+        WebDriverWait(browser.driver, seconds).until(there, f"{words!r} in {selector}")
+
+    browser.show(link)
+    assert "token" not in browser.driver.current_url
+    press(".shelf button")
+    shows("#step", "Step 1 of 4", seconds=240)
+    press(".check-step button.main")
+    shows("#said.bad", "Not yet.")
+    shows("#words", "Seen at")
+    press("[data-machine=client]")
+    shows(".terminal:not([hidden]) .xterm-accessibility", "vagrant@client")
+    browser.driver.switch_to.active_element.send_keys("ip -brief -4 address", Keys.ENTER)
+    shows(".terminal:not([hidden]) .xterm-accessibility", "192.168.96.200/24")
+    shell(lab, "./inv kubectl -- apply -f manifests/iperf3/deployment.yaml -f manifests/iperf3/service-tcp.yaml")
+    shows("#words", "announces 192.168.96.70 for default/iperf3-server-tcp", seconds=120)
+    browser.shoot(folder / "lesson.png")
+    press(".check-step button.main")
+    shows("#step", "Step 2 of 4", seconds=120)
+    assert browser.violations() == []
+    assert browser.said() == []
