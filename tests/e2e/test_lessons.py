@@ -115,7 +115,7 @@ def test_a_start_that_was_killed_is_made_again_and_a_learner_has_one_namespace(l
 
 
 def test_a_lesson_by_its_pages(lab: User, tmp_path: Path) -> None:
-    serve = [REPO / "inv", "lesson.serve"]
+    serve = [str(REPO / "inv"), "lesson.serve"]
     with subprocess.Popen(
         serve, env=lab.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as pages:

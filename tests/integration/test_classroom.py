@@ -92,7 +92,8 @@ def site(apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Site
 def served(site: Site) -> Iterator[Served]:
     terminal = xterm.fetched(silent())
     assert terminal is not None, "npm could not fetch xterm.js"
-    desk, links = Desk(site), []
+    desk = Desk(site)
+    links: list[str] = []
     room = server.Classroom(desk, terminal)
     loop = asyncio.new_event_loop()
     task = loop.create_task(room.serve(server.bind(0), links.append))
