@@ -270,7 +270,7 @@ def screen(browser: Browser) -> str:
     return str(browser.ask("return document.querySelector('.terminal:not([hidden]) .xterm-accessibility').textContent"))
 
 
-def test_a_terminal_is_a_shell_on_the_machine(browser: Browser, served: Served) -> None:
+def test_a_terminal_is_a_shell_on_the_machine(browser: Browser, served: Served, tmp_path: Path) -> None:
     served.at(1)
     with machine(CLIENT, served.desk.site.labdir) as connections:
         browser.show(served.url("/lesson"))
@@ -279,6 +279,7 @@ def test_a_terminal_is_a_shell_on_the_machine(browser: Browser, served: Served) 
         keyboard = browser.driver.switch_to.active_element
         keyboard.send_keys("echo wo$((40 + 2))rd; stty size", Keys.ENTER)
         WebDriverWait(browser.driver, SECONDS).until(lambda _: "wo42rd" in screen(browser), "what was typed to be done")
+        browser.shoot(tmp_path / "terminal.png")
         assert browser.violations() == []
         keyboard.send_keys("exit", Keys.ENTER)
         WebDriverWait(browser.driver, SECONDS).until(lambda _: "[ended" in screen(browser), "its end")
