@@ -129,9 +129,19 @@ def eventually(browser: Browser, script: str, what: str) -> None:
 # -- who gets in -------------------------------------------------------------------------------------------------
 
 
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
+        ("/live", UPGRADE),
+        ("/terminal/client", UPGRADE),
         ("/", {}),
         ("/?token=guess", {}),
         ("/", {"Cookie": "metallab-1=guess"}),
@@ -153,7 +163,8 @@ def test_nobody_gets_in_without_the_token(served: Served, path: str, headers: di
 def test_the_right_cookie_is_refused_under_another_name_or_from_another_page(
     served: Served, headers: dict[str, str]
 ) -> None:
-    assert served.ask("/", **{"Cookie": served.cookie, **headers})[0].status == 403
+    for path, more in (("/", {}), ("/live", UPGRADE), ("/terminal/client", UPGRADE)):
+        assert served.ask(path, **{"Cookie": served.cookie, **more, **headers})[0].status == 403
 
 
 def test_the_token_becomes_a_cookie_no_script_can_read_and_leaves_the_address(served: Served) -> None:
