@@ -24,7 +24,10 @@ _WORD = (
     r"|client-certificate-data|authorization|proxy[-_]?user|dockerconfigjson|auth)"
 )
 _QUOTED = r"""(?:"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
-_EMPTY = ("", "null", "true", "false", "none", "nil", "~")
+_EMPTY = ("", "null", "true", "false", "none", "<none>", "nil", "~")
+# A rate limiter's tokens are counted: burstTokens=10 is none. The word before them says so, and the value is a number.
+_COUNTED = re.compile(r"(?:burst|max|min|available|remaining|used)[-_]?tokens\Z", re.IGNORECASE)
+_NUMBER = re.compile(r"\\*[\"']?\d+[,;]?\\*[\"']?")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ def _named(match: re.Match[str]) -> str:
     """Return a name without its value; quotes stay, so that JSON stays JSON."""
     value = match["value"]
     if value.strip("\"',}").lower() in _EMPTY or value[0] in "{[|>" or "<redacted" in value:
+        return match[0]
+    # The rule's match may begin in the middle of the name.
+    name = match.string[max(0, match.start() - len("available-")) : match.start()] + match["before"]
+    if _NUMBER.fullmatch(value) and _COUNTED.search(name.rstrip("\\\"' \t=:>")):
         return match[0]
     inner = re.match(r"\\*[\"']", value)
     quote = inner[0] if inner is not None else match["quote"]
@@ -115,7 +122,9 @@ def _rules() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str
         (
             re.compile(
                 rf"""(?P<before>(?P<quote>)(?:(?<![\w-])--[\w.-]{{0,64}}?{_WORD}[=\s]|{_WORD}[ \t]*(?:=>|[:=]))"""
-                r"""[ \t]*(?:\n[ \t]+)?)"""
+                # A name in the line below that has a value of its own is no value: serviceAccountToken's are harmless,
+                # and of an auth's the password is to be found.
+                r"""[ \t]*(?:\n[ \t]+(?![\w.-]{1,64}:[ \t]+\S))?)"""
                 rf"""(?P<value>{_QUOTED}|[^\s"']+)""",
                 re.IGNORECASE,
             ),

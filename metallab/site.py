@@ -40,7 +40,8 @@ class Site:
         choice, labdir = choose(lab), LabDir.of(lab)
         if choice.network is not None:
             lab = lab.model_copy(update={"network": choice.network})
-        pace.settle(_paces(labdir).values() or [_expected(choice)])
+        slowness = [*_paces(labdir).values()] or [_expected(choice)]
+        pace.settle(slowness, [max(slowness) * pace.busy()])
         return cls(
             lab=lab,
             labdir=labdir,
@@ -61,13 +62,17 @@ class Site:
         return machine.name in _paces(self.labdir)
 
     def calibrate(self, machine: Machine) -> float:
-        """Measure how slow a machine is, once, and scale every wait by the slowest; return this one's slowness."""
+        """Measure how slow a machine is, once; return its own slowness, which is kept.
+
+        Waits of this command get no shorter by it: what it saw of the host's load before still holds.
+        """
         with PACE_LOCK:
-            known = _paces(self.labdir)
+            known, now = _paces(self.labdir), pace.factor()
             if machine.name not in known:
-                known[machine.name] = pace.measure(self.runner(machine))
+                known[machine.name], seen = pace.measure(self.runner(machine))
+                now = max(now, seen)
                 self.labdir.write_secret(self.labdir.pace, json.dumps(known) + "\n")
-            pace.settle(known.values())
+            pace.settle(known.values(), [now])
             return known[machine.name]
 
     def runner(self, machine: Machine) -> SshRunner:

@@ -170,7 +170,7 @@ def _control_plane_job(here: Site, bundle: Callable[[], Bundle]) -> workflow.Do:
         node = here.lab.control_plane
         runner = here.runner(node)
         podnet.configure(here.lab, node, runner)
-        kubeadm.init(here.lab, runner, bundle().versions, step, tuning.of(pace.factor()))
+        kubeadm.init(here.lab, runner, bundle().versions, step, tuning.of(pace.own(), pace.factor()))
         here.labdir.write_secret(here.labdir.kubeconfig, kubeadm.kubeconfig(here.lab, runner))
 
     return make_control_plane
@@ -180,7 +180,7 @@ def _join_job(here: Site, worker: Machine) -> workflow.Do:
     def join(step: Step) -> None:
         runner = here.runner(worker)
         podnet.configure(here.lab, worker, runner)
-        kubeadm.join(here.lab, worker, runner, here.cluster, step, tuning.of(pace.factor()))
+        kubeadm.join(here.lab, worker, runner, here.cluster, step, tuning.of(pace.own(), pace.factor()))
 
     return join
 
@@ -310,7 +310,7 @@ def _write_inventory(here: Site, bundle: Bundle, box: Box) -> None:
 def install_metallb(here: Site, events: Events) -> None:
     """Install MetalLB with the lab's pool; changes nothing when it is there."""
     with events.step("MetalLB") as step:
-        manifest, chosen = bundles.require().metallb_manifest, tuning.of(pace.factor())
+        manifest, chosen = bundles.require().metallb_manifest, tuning.of(pace.own())
         metallb.install(here.lab, here.cluster, manifest, here.node_runners(), step, chosen)
 
 

@@ -119,3 +119,4 @@ def _every_wait_is_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test about a slow lab must not slow the next one down, and what a test expects not follow this host's load."""
     pace.settle([])
     monkeypatch.setattr(pace, "measure_here", lambda: 1.0)
+    monkeypatch.setattr(pace, "busy", lambda: 1.0)

@@ -1,4 +1,4 @@
-"""What Kubernetes and MetalLB are told when machines are slow: one record, chosen from the measured pace.
+"""What Kubernetes and MetalLB are told when machines are slow: one record, chosen from the machines' own pace.
 
 With a machine of ordinary speed nothing is changed. The values for slow ones are those with which a cluster on emulated
 machines ran without a restart; the projects' own assume that an answer takes milliseconds.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 SLOW = 3.0
 """From this pace on the projects' own values were seen to fail."""
-ORDINARY_MINUTES = 4
+ORDINARY_MINUTES, SLOW_MINUTES = 4, 15
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,18 @@ class Tuning:
 ORDINARY = Tuning()
 
 
-def of(pace: float) -> Tuning:
-    """Return the settings for machines that take ``pace`` times as long as ordinary ones."""
+def of(pace: float, waits: float = 1.0) -> Tuning:
+    """Return the settings for machines that take ``pace`` times as long as ordinary ones.
+
+    ``waits`` is how many times as long a wait is just now. kubeadm's own time limits follow that, too, for they end
+    with the command; everything else stays with the cluster, long after the host's load has gone.
+    """
+    minutes = SLOW_MINUTES if max(pace, waits) >= SLOW else ORDINARY_MINUTES
     if pace < SLOW:
-        return ORDINARY
+        return Tuning(kubeadm_minutes=minutes)
     return Tuning(
         pace=pace,
-        kubeadm_minutes=15,
+        kubeadm_minutes=minutes,
         etcd_heartbeat=500,
         etcd_election=5000,
         lease=120,

@@ -112,6 +112,8 @@ PACKAGES = (
     Package("nft", ("nftables",), "the tests drop packets in namespaces of their own", ("test",)),
     Package("conntrack", ("conntrack",), "the tests look at flows in namespaces of their own", ("test",)),
     Package("sysctl", ("procps",), "the tests forward packets in namespaces of their own", ("test",)),
+    Package("zsh", ("zsh",), "the tests press its Tab key", ("test",)),
+    Package("fish", ("fish",), "the tests press its Tab key", ("test",)),
     Package("openssl", ("openssl",), "the tests' API server signs tokens with a key", ("test",)),
     Package("npm", ("npm",), "fetches the terminal of lesson.serve's pages", ("test",)),
     Package("chromium", ("chromium",), "the tests read pages as people do", ("test",)),

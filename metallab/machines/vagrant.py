@@ -2,8 +2,8 @@
 
 Two limits of it are absorbed here. Several vagrants at once get in each other's way: the docker provider lists
 containers while another process creates one and then fails on the half-made one. Such failures are known by their
-words and tried again. And python-vagrant neither streams errors nor has
-timeouts, so the long calls run the program itself; the short, parsed ones use the library.
+words and tried again. And python-vagrant neither streams errors nor has timeouts, so it never runs the program itself:
+it only builds the words of the short, parsed calls and reads their answers.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from metallab import errors, paths
 from metallab.errors import LabError
 from metallab.events import Step
 from metallab.machines.labdir import LabDir
+from metallab.run import pace
 from metallab.run.local import run
 from metallab.run.result import OnLine, Result, ToolMissing
 from metallab.run.wait import pause
@@ -31,6 +30,8 @@ from metallab.run.wait import pause
 _T = TypeVar("_T")
 HALT_SECONDS = 600
 ASK_SECONDS = 120
+TELL_SECONDS = 60
+"""How long vagrant may take to tell what it knows, at the machines' pace; of four it took 5.5 s on a busy host."""
 SNAPSHOT_SECONDS = 900
 BOX_SECONDS = 900
 TRIES = 6
@@ -88,12 +89,12 @@ class Vagrant:
     def states(self) -> dict[str, str]:
         """Return each machine's state in Vagrant's words (running, stopped, not_created ...).
 
-        Raises LAB-MACH-008 when vagrant cannot tell.
+        Raises LAB-MACH-008 when vagrant cannot tell, LAB-HOST-005 when it does not come to an end.
         """
         return self._library("status").status()
 
     def ssh_config(self, name: str) -> dict[str, str]:
-        """Return what ``vagrant ssh-config`` says of a running machine. Raises LAB-MACH-008."""
+        """Return what ``vagrant ssh-config`` says of a running machine. Raises as ``states``."""
         return self._library("ssh-config").conf(vm_name=name)
 
     def up(self, name: str, on_line: OnLine, *, seconds: float, leftovers: Sequence[Sequence[str]], new: bool) -> None:
@@ -251,7 +252,7 @@ def _version_of_box(path: Path) -> tuple[int, ...]:
 
 
 class _Library:
-    """python-vagrant with its bare errors turned into ours; it throws Vagrant's own words away unless they are kept."""
+    """python-vagrant, which builds the words and reads the answer; the program itself is run like every other one."""
 
     def __init__(self, call: str, variables: dict[str, str]) -> None:
         import vagrant  # noqa: PLC0415 - only a few commands need it
@@ -259,31 +260,33 @@ class _Library:
         if vagrant.get_vagrant_executable() is None:
             raise ToolMissing("vagrant")
         self._call = call
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed after the one call this object is for
-        self._vagrant = vagrant.Vagrant(
-            root=str(paths.repo_root()), env={**os.environ, **variables}, err_cm=self._keep_words
-        )
+        self._variables = variables
+        self._said = ""
+        self._vagrant = vagrant.Vagrant(root=str(paths.repo_root()))
+        # Its own knows no time limit.
+        self._vagrant._run_vagrant_command = self._run  # type: ignore[method-assign] # noqa: SLF001
 
     def status(self) -> dict[str, str]:
-        return self._guard(lambda: {row.name: row.state for row in self._vagrant.status()})
+        return self._read(lambda: {row.name: row.state for row in self._vagrant.status()})
 
     def conf(self, vm_name: str) -> dict[str, str]:
-        return self._guard(lambda: dict(self._vagrant.conf(vm_name=vm_name)))
+        return self._read(lambda: dict(self._vagrant.conf(vm_name=vm_name)))
 
-    @contextlib.contextmanager
-    def _keep_words(self) -> Iterator[IO[bytes]]:
-        yield self._said
+    def _run(self, words: Sequence[str | None]) -> str:
+        argv = ["vagrant", *(word for word in words if word is not None)]
+        timeout = pace.scaled(TELL_SECONDS)
+        result = run(argv, timeout=timeout, env=self._variables, cwd=paths.repo_root(), check=False)
+        self._said = result.stderr or result.stdout
+        if not result.ok:
+            raise _failed(self._call, self._said)
+        return result.stdout
 
-    def _guard(self, ask: Callable[[], _T]) -> _T:
+    def _read(self, ask: Callable[[], _T]) -> _T:
         try:
             return ask()
-        # What it says may also be something the library cannot read: then it fails on its own parser.
-        except (subprocess.CalledProcessError, OSError, LookupError, ValueError, AttributeError, TypeError) as error:
-            self._said.seek(0)
-            said = self._said.read().decode(errors="replace")
-            raise _failed(self._call, said or str(getattr(error, "output", "") or error)) from error
-        finally:
-            self._said.close()
+        # Where vagrant says something the library cannot read, that fails on its own parser.
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            raise _failed(self._call, self._said or str(error)) from error
 
 
 class _Log:

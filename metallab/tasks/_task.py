@@ -129,9 +129,7 @@ def _code_of(do: Callable[[Events], object], output: str) -> int:
     try:
         if debugging():
             _tell_the_story()
-        if output not in ("words", "json"):
-            what = f"no output is called {output!r}; there is: words, json"
-            raise LabError(errors.HOST_CHOICE_UNKNOWN, what)  # noqa: TRY301 - the road of every other error
+        require_output(output, ("words", "json"))
         with console.open_sink(plain=debugging()) as sink:
             do(Events(sink))
     except Exit as ended:
@@ -169,6 +167,13 @@ def _tell_the_story() -> None:
     ours.propagate = False
     if not ours.handlers:
         ours.addHandler(console.StoryHandler())
+
+
+def require_output(output: str, known: Sequence[str] = ("table", "json")) -> None:
+    """Refuse a form of output there is not, before anything is asked or changed. Raises LAB-HOST-010."""
+    if output not in known:
+        what = f"no output is called {output!r}; there is: {', '.join(known)}"
+        raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
 
 
 def finish(code: int) -> None:

@@ -6,7 +6,7 @@ import json
 
 from metallab import console, errors
 from metallab.errors import LabError
-from metallab.tasks._task import Session, task
+from metallab.tasks._task import Session, require_output, task
 
 
 @task(
@@ -20,8 +20,7 @@ def bench(session: Session, rounds: int = 3, output: str = "table", commands: bo
     """Bring a lab of its own up and down beside the same by hand; print the ratio. Example: ./inv bench --rounds 5."""
     if rounds < 1:
         raise LabError(errors.HOST_CHOICE_UNKNOWN, "--rounds should be 1 or more")
-    if output not in ("table", "json"):
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: table, json")
+    require_output(output)
     if commands:
         _commands(session, rounds, output)
     else:

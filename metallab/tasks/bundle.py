@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from metallab import console, errors
-from metallab.errors import LabError
-from metallab.tasks._task import Session, task
+from metallab import console
+from metallab.tasks._task import Session, require_output, task
 
 COLUMNS = ("kind", "name", "version", "MB", "sha256")
 
@@ -30,10 +29,9 @@ def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the 
     """Show what the bundle holds and where it lies. Example: ./inv bundle.list."""
     from metallab import bundle as bundles
 
+    require_output(output)
     bundle = bundles.require()
     if output == "json":
         console.line(json.dumps({"dir": str(bundle.dir), **bundles.to_dict(bundle)}, indent=2))
-    elif output == "table":
-        console.table(f"bundle {bundle.key} in {bundle.dir}", COLUMNS, bundles.rows(bundle))
     else:
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: table, json")
+        console.table(f"bundle {bundle.key} in {bundle.dir}", COLUMNS, bundles.rows(bundle))

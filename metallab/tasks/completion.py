@@ -76,10 +76,14 @@ def completion_script(shell: str) -> str:
         esac 2>/dev/null"""
     asked, asks = {
         "bash": ("inv --complete -- ${COMP_WORDS[*]}", in_bash),
-        "zsh": ("inv ${=collection_arg} --complete -- ${words}", "${words[1]} --complete -- inv ${words[2,-1]}"),
+        # Not $words: that is there only where somebody has loaded compinit.
+        "zsh": (
+            "inv ${=collection_arg} --complete -- ${words}",
+            "read -cA typed; ${typed[1]} --complete -- inv ${typed[2,-1]} 2>/dev/null",
+        ),
         "fish": (
             "inv --complete -- (commandline --tokenize)",
-            "set -l typed (commandline --tokenize)\n    $typed[1] --complete -- inv $typed[2..-1]",
+            "set -l typed (commandline --tokenize)\n    $typed[1] --complete -- inv $typed[2..-1] 2>/dev/null",
         ),
     }[shell]
     text = printed.getvalue()

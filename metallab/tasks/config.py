@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from metallab import console, errors, paths
 from metallab.errors import LabError
-from metallab.tasks._task import Session, task
+from metallab.tasks._task import Session, require_output, task
 
 if TYPE_CHECKING:
     from metallab import config
@@ -65,8 +65,7 @@ def show(session: Session, output: str = "yaml", origin: bool = False) -> None:
 
     from metallab import config
 
-    if output not in ("yaml", "json"):
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: yaml, json")
+    require_output(output, ("yaml", "json"))
     lab = session.lab
     if origin:
         lines = config.origins(session.lab_file, os.environ)

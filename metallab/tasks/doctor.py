@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from metallab import console, paths
-from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
+from metallab.tasks._task import PROVIDER_HELP, Session, finish, require_output, task
 
 if TYPE_CHECKING:
     from metallab.host.doctor import Diagnosis, Finding
@@ -21,6 +21,7 @@ def doctor(session: Session, output: str = "table", provider: str = "") -> None:
     from metallab.host.doctor import MARKS, Known
     from metallab.site import made
 
+    require_output(output)
     lab = session.lab_on(provider)
     bundle = bundles.find()
     known = Known(made(lab), None if bundle is None else bundle.made, _labs())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from metallab import console, errors
 from metallab.console import View
 from metallab.errors import ExitCode, LabError
-from metallab.tasks._task import PROVIDER_HELP, Session, finish, task
+from metallab.tasks._task import PROVIDER_HELP, Session, finish, require_output, task
 
 if TYPE_CHECKING:
     from metallab.overview import LabStatus, Observer
@@ -49,7 +49,7 @@ def status(session: Session, output: str = "table", watch: bool = False, every: 
     from metallab.overview import Observer
     from metallab.site import existing
 
-    _check_output(output, ("table", "json"))
+    require_output(output)
     observer = Observer(existing(session.lab))
     if watch:
         _watch(observer, every, as_json=output == "json")
@@ -89,18 +89,12 @@ def _view(seen: LabStatus) -> View:
     return View(title, ("layer", "part", "state"), seen.lines(), seen.ending())
 
 
-def _check_output(output: str, known: tuple[str, ...]) -> None:
-    if output not in known:
-        what = f"no output is called {output!r}; there is: {', '.join(known)}"
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, what)
-
-
 @task(help={"output": "table (default) or json"})
 def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the task is called so
     """Show every lab of yours on this host, running or not, whatever LAB_FILE says. Example: ./inv lab.list."""
     from metallab import labs
 
-    _check_output(output, ("table", "json"))
+    require_output(output)
     known = labs.known()
     if output == "json":
         console.line(json.dumps({"schema": labs.SCHEMA, "labs": [asdict(one) for one in known]}, indent=2))
@@ -113,7 +107,7 @@ def graph(session: Session, format: str = "mermaid") -> None:  # noqa: A002 - th
     """Draw the lab: machines, network, who announces what. Example: ./inv lab.graph --format svg."""
     from metallab import graph as graphs
 
-    _check_output(format, tuple(graphs.FORMATS))
+    require_output(format, tuple(graphs.FORMATS))
     drawn = graphs.picture(session.lab)
     session.events.note(drawn.note)
     console.line(graphs.FORMATS[format](drawn).rstrip("\n"))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from metallab import console
 from metallab.errors import ExitCode
-from metallab.tasks._task import Session, finish, task
+from metallab.tasks._task import Session, finish, require_output, task
 
 
 @task(long=True)
@@ -25,6 +25,7 @@ def status(session: Session, output: str = "table") -> None:
     from metallab.cluster import metallb
     from metallab.site import existing
 
+    require_output(output)
     site = existing(session.lab)
     found = metallb.status(site.cluster, site.lab)
     if output == "json":

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from metallab import console, errors
-from metallab.errors import LabError
-from metallab.tasks._task import Session, task
+from metallab import console
+from metallab.tasks._task import Session, require_output, task
 
 COLUMNS = ("name", "made", "machines")
 NAME_HELP = "of the snapshot: a-z, 0-9 and dashes, up to 24"
@@ -34,15 +33,14 @@ def list(session: Session, output: str = "table") -> None:  # noqa: A001 - the t
     """Show the lab's snapshots, the oldest first. Example: ./inv lab.snapshot.list."""
     from metallab import snapshots
 
+    require_output(output)
     known = snapshots.recorded(session.lab)
     if output == "json":
         shown = [{key: value for key, value in asdict(one).items() if key != "layout"} for one in known]
         console.line(json.dumps(shown, indent=2))
-    elif output == "table":
+    else:
         rows = [(one.name, one.made, " ".join(one.machines)) for one in known]
         console.table(f"snapshots of {session.lab.name}", COLUMNS, rows)
-    else:
-        raise LabError(errors.HOST_CHOICE_UNKNOWN, f"no output is called {output!r}; there is: table, json")
 
 
 @task(positional=["name"], help={"name": NAME_HELP}, long=True)

@@ -12,6 +12,7 @@ from metallab import console, errors, paths
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
 from metallab.proof.units import SECONDS
+from metallab.tasks import _task
 from metallab.tasks._task import Session, finish, task
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from metallab.proof.subject import Subject
     from metallab.site import Site
 
-OUTPUTS = ("table", "json")
 WORST_FIRST = (ExitCode.CHECK_FAILED, ExitCode.NOTHING_TESTED, ExitCode.WARNINGS, ExitCode.OK)
+require_output = _task.require_output
+"""The same for the drills, which judge their words by the proof's."""
 KEEP = 20
 """So many reports are kept where no folder is named."""
 
@@ -52,10 +54,10 @@ def verify(
     from metallab.proof import table
     from metallab.site import existing
 
+    require_output(output)
     if list:
         console.table("", ("id", "claim", "act"), table.contents())
         return
-    require_output(output)
     require_seconds(seconds)
     require_repeat(repeat)
     chosen, required = _ids("only", only), _ids("require", require)
@@ -143,12 +145,6 @@ def require_seconds(seconds: int) -> None:
     """Refuse a run that would send for ever: iperf3 takes 0 for that. Raises LAB-HOST-010."""
     if seconds < 1:
         raise _refusal("--seconds should be 1 or more")
-
-
-def require_output(output: str) -> None:
-    """Refuse a form of output there is not. Raises LAB-HOST-010."""
-    if output not in OUTPUTS:
-        raise _refusal(f"--output should be one of: {', '.join(OUTPUTS)}")
 
 
 def require_repeat(repeat: int) -> None:

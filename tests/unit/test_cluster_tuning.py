@@ -65,11 +65,23 @@ def test_a_slow_machine_is_given_what_the_projects_ask_for(factor: float) -> Non
     assert f"{factor:.0f} times slower" in str(chosen)
 
 
-@pytest.mark.parametrize("factor", [1.0, SLOW, 20.0])
-def test_the_lab_waits_longer_than_kubeadm(factor: float) -> None:
-    pace.settle([factor])
+@pytest.mark.parametrize(("own", "now"), [(1.0, 1.0), (SLOW, 1.0), (20.0, 20.0), (1.0, SLOW), (1.0, 20.0)])
+def test_the_lab_waits_longer_than_kubeadm(own: float, now: float) -> None:
+    pace.settle([own], [now])
     for seconds in (kubeadm.INIT_SECONDS, kubeadm.JOIN_SECONDS):
-        assert pace.scaled(seconds) > 60 * tuning.of(factor).kubeadm_minutes
+        assert pace.scaled(seconds) > 60 * tuning.of(pace.own(), pace.factor()).kubeadm_minutes
+
+
+@pytest.mark.parametrize("waits", [SLOW, 20.0])
+def test_a_busy_host_gives_kubeadm_time_and_the_cluster_nothing_that_stays(waits: float) -> None:
+    chosen = tuning.of(1.0, waits)
+    assert not chosen.slow
+    assert chosen == tuning.Tuning(kubeadm_minutes=15)
+    assert init_config(chosen) == (DATA / "cluster" / "init.yaml").read_text().replace(": 4m0s\n", ": 15m0s\n")
+    assert kubeadm_config.patches(chosen) == kubeadm_config.patches()
+    objects = manifests.read(MANIFEST)
+    assert metallb.prepare(objects, chosen) == metallb.prepare(objects)
+    assert tuning.of(12.0, 1.0) == TWELVE, "a quiet host makes no machine faster"
 
 
 def test_init_config_for_slow_machines_is_the_known_one() -> None:

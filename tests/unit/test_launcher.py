@@ -32,13 +32,13 @@ def house(tmp_path: Path) -> Path:
     return root
 
 
-def furnish(root: Path) -> None:
+def furnish(root: Path, requirements: Path | None = None) -> None:
     """Give it a venv that looks finished; its invoke shows what it was started with."""
     programs = root / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "python").symlink_to(PYTHON)
     script(programs / "invoke", '#!/bin/sh\nprintf "<%s>" "$@"\n')
-    shutil.copy(root / "requirements" / "runtime.txt", root / ".venv" / "metallab-runtime.txt")
+    shutil.copy(requirements or root / "requirements" / "runtime.txt", root / ".venv" / "metallab-runtime.txt")
     (root / ".venv" / "metallab.stamp").write_text(f"{root}\n{PYTHON}\n", encoding="utf-8")
 
 
@@ -153,6 +153,31 @@ def test_with_consent_just_what_is_missing_is_installed_and_a_failure_is_told(ho
     assert done.returncode == 10
     assert "LAB-HOST-001: apt-get could not install python3-venv" in done.stderr
     assert (path / "apt.log").read_text(encoding="utf-8") == "apt-get update -q\n"
+
+
+@pytest.mark.parametrize("there", ["another checkout's venv", "a file in a folder", "nothing"])
+def test_a_link_is_refused_and_nothing_behind_it_is_touched(house: Path, tmp_path: Path, there: str) -> None:
+    other = tmp_path / "other"
+    if there == "another checkout's venv":
+        furnish(other_house := tmp_path / "other house", house / "requirements" / "runtime.txt")
+        other = other_house / ".venv"
+    elif there == "a file in a folder":
+        other.mkdir()
+        (other / "precious").write_text("mine", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    (house / ".venv").symlink_to(other)
+    done = start(house / "inv", "--version")
+    assert done.returncode == 10
+    assert f"LAB-HOST-001: {house}/.venv is a link to {other}" in done.stderr
+    assert f"do: remove the link (rm '{house}/.venv')" in done.stderr
+    assert sorted(path for path in tmp_path.rglob("*") if path != house / ".venv") == before
+
+
+def test_a_finished_venv_of_this_checkout_may_lie_behind_a_link(house: Path, tmp_path: Path) -> None:
+    furnish(house)
+    (house / ".venv").rename(tmp_path / "on a larger disk")
+    (house / ".venv").symlink_to(tmp_path / "on a larger disk")
+    assert start(house / "inv").stdout == f"<--search-root><{house}>"
 
 
 def test_completing_a_word_does_not_make_a_venv(house: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
 from metallab.cluster import manifests
+from metallab.drills import registry
 from metallab.proof import acts
 from metallab.proof.acts import Claim
 from metallab.proof.checks import refusals
@@ -79,6 +81,13 @@ def test_what_is_chosen_brings_no_more_than_it_waits_for(chosen: list[str], foun
 
 def test_all_ids_together_are_all_ids() -> None:
     assert acts.with_needs(acts.ids()) == set(acts.ids())
+
+
+def test_a_drill_that_tests_what_the_proof_does_not_exists() -> None:
+    named = [names for words in acts.NOT_TESTED for names in re.findall(r"\./inv drill\.run ([\w, -]+)\)", words)]
+    assert named
+    for name in ", ".join(named).split(", "):
+        assert registry.find(name).id == name
 
 
 def test_every_case_that_must_be_refused_has_its_words_and_its_manifests() -> None:

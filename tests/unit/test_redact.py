@@ -139,6 +139,13 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\nAAAA\n-----END OPEN
         ("METALLAB_HOST_KEY=LS0tLS1C", "METALLAB_HOST_KEY=<redacted>"),
         ('{"password": "x1"}', '{"password": "<redacted>"}'),
         ("sudo_password=hunter2 next", "sudo_password=<redacted> next"),
+        ("token=1234 tokens=5 refreshTokens=123456", "token=<redacted> tokens=<redacted> refreshTokens=<redacted>"),
+        ("burstTokens=hunter2 maxTokens: 5x", "burstTokens=<redacted> maxTokens: <redacted>"),
+        ("burst token=10", "burst token=<redacted>"),
+        ("auth:\n  user: me\n  password: hunter2\n", "auth:\n  user: me\n  password: <redacted>\n"),
+        ("auth:\n  password: hunter2\n", "auth:\n  password: <redacted>\n"),
+        ("password:\n  hunter2\n", "password:\n  <redacted>\n"),
+        ("password:\n  hunter2:\n", "password:\n  <redacted>\n"),
     ],
 )
 def test_a_command_s_words_lose_their_secrets(text: str, shown: str) -> None:

@@ -85,7 +85,7 @@ def test_a_damaged_measurement_is_none(session: Session, text: str) -> None:
 
 
 def test_a_machine_is_measured_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = iter([4.0, 6.0])
+    measured = iter([pace.Slowness(4.0, 4.5), pace.Slowness(6.0, 6.0)])
     monkeypatch.setattr(pace, "measure", lambda _runner: next(measured))
     found = here(session, monkeypatch, Choice("libvirt", ""))
     first, second, *_others = found.lab.machines
@@ -94,3 +94,22 @@ def test_a_machine_is_measured_once(session: Session, monkeypatch: pytest.Monkey
     assert found.labdir.pace.stat().st_mode & 0o077 == 0
     again = here(session, monkeypatch, Choice("libvirt", ""))
     assert (again.calibrate(second), pace.factor()) == (6.0, 6.0)
+
+
+def test_a_busy_host_makes_this_command_patient_and_is_not_remembered(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "busy", lambda: 3.0)
+    monkeypatch.setattr(pace, "measure_here", lambda: 2.0)
+    measured = iter([pace.Slowness(2.0, 17.0), pace.Slowness(1.5, 5.0)])
+    monkeypatch.setattr(pace, "measure", lambda _runner: next(measured))
+    found = here(session, monkeypatch, Choice("docker", ""))
+    assert (pace.own(), pace.factor()) == (2.0, 6.0), "as this host is, and as long as this process had to wait"
+    first, second, *_others = found.lab.machines
+    assert [found.calibrate(machine) for machine in (first, second)] == [2.0, 1.5]
+    assert (pace.own(), pace.factor()) == (2.0, 17.0), "the worst it saw"
+    here(session, monkeypatch, Choice("docker", ""))
+    assert (pace.own(), pace.factor()) == (2.0, 6.0), "another command, as busy as the host is by then"
+    monkeypatch.setattr(pace, "busy", lambda: 1.0)
+    here(session, monkeypatch, Choice("docker", ""))
+    assert (pace.own(), pace.factor()) == (2.0, 2.0), "a quiet hour"

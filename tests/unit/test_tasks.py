@@ -7,12 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.parser import Parser
 
 import tasks
 from metallab import paths
+from metallab.errors import ExitCode
 
 NAMES = sorted(tasks.ns.task_names)
 WIDEST = 120
@@ -77,3 +81,23 @@ def test_what_takes_long_gives_its_events_as_json(name: str, flags: dict[str, di
     words, default = flags[name]["output"]
     assert "one event a line on stdout" in words
     assert default == "words"
+
+
+def test_an_output_nobody_knows_is_refused_before_anything_is_read(
+    flags: dict[str, dict[str, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # The lab file is missing and there is no bundle: whoever looks for one of them first says that.
+    monkeypatch.setenv("LAB_FILE", str(tmp_path / "no-lab.yaml"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = [name for name in NAMES if name not in LONG and "output" in flags[name]]
+    assert {"doctor", "lab.status", "metallb.status", "config.show", "verify", "drill.run"} <= set(asked)
+    for name in asked:
+        given = {argument.name: "x" for argument in tasks.ns[name].get_arguments() if argument.positional}
+        with pytest.raises(Exit) as caught:
+            tasks.ns[name](Context(), output="xml", **given)
+        assert caught.value.code == int(ExitCode.HOST), name
+        known = flags[name]["output"][1]
+        assert f"no output is called 'xml'; there is: {known}, json" in capsys.readouterr().err, name

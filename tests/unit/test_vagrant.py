@@ -14,6 +14,7 @@ from metallab.events import Event, Events, Kind
 from metallab.machines import vagrant as room
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import LOCKED, RACE, TAKEN, TRIES, Vagrant
+from metallab.run import pace
 
 # Keeps every call, with what of its environment matters; `up` says what is in $HERE/says, a line a try, until there is
 # none left; `box add` lays the box where this version of Vagrant does.
@@ -246,6 +247,29 @@ def test_a_vagrant_that_cannot_tell_is_an_error_with_its_own_words(here: Path, v
             ask()
         assert caught.value.entry is errors.VAGRANT_FAILED
         assert caught.value.detail == "The plugins failed to load"
+
+
+def test_a_vagrant_that_hangs_is_ended_at_the_pace_of_the_machines(
+    here: Path, vagrant: Vagrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "TELL_SECONDS", 0.2)
+    pace.settle([5.0])
+    (here / "tools" / "vagrant").write_text("#!/bin/sh\necho 'waiting for the daemon' >&2\nsleep 60\n")
+    for ask in (vagrant.states, lambda: vagrant.ssh_config("client")):
+        with pytest.raises(LabError) as caught:
+            ask()
+        assert caught.value.entry is errors.HOST_COMMAND_TIMED_OUT
+        assert caught.value.what.startswith("no end after 1 s: vagrant s")
+        assert caught.value.detail == "waiting for the daemon"
+
+
+def test_the_machines_states_are_vagrant_s_own(here: Path, vagrant: Vagrant) -> None:
+    said = "1,cp,provider-name,docker\\n1,cp,state,running\\n1,client,provider-name,docker\\n1,client,state,stopped\\n"
+    script = f'#!/bin/sh\necho "$* in $VAGRANT_HOME, $DOCKER_HOST" >"$HERE/asked"; printf "{said}"\n'
+    (here / "tools" / "vagrant").write_text(script)
+    assert vagrant.states() == {"cp": "running", "client": "stopped"}
+    asked = f"status --machine-readable in {here}/lab/vagrant.d, unix:///lab.sock\n"
+    assert (here / "asked").read_text() == asked
 
 
 @pytest.mark.parametrize("said", ["\\377\\376", "1,client", "1,,,,\\n2", "Host x\\n  HostName"])
