@@ -14,7 +14,7 @@ import pytest
 from metallab import errors, paths
 from metallab.drills import report, summary, table
 from metallab.drills.records import Floor
-from metallab.drills.timeline import KINDS
+from metallab.drills.timeline import KINDS, ArpClaim
 from metallab.errors import ExitCode, LabError
 from tests.unit.drill_samples import MADE, SAMPLES, B, sample, view
 
@@ -44,6 +44,14 @@ def test_an_outage_that_comes_with_the_undoing_is_told_apart() -> None:
     run = summary.run(1, dataclasses.replace(before, probes=late))
     assert {(one.began, one.ended) for one in run.after} == {(10.5, 10.7)}
     assert {one.seconds for one in run.outages} == {0.5}
+
+
+def test_who_claims_the_address_after_the_undoing_did_not_take_it_over() -> None:
+    late = (ArpClaim(MADE + 10.5, B, gratuitous=True),)
+    run = summary.run(1, dataclasses.replace(view(None), arp=late))
+    assert run.phases is not None
+    assert (run.phases.detected, run.phases.client) == (None, None)
+    assert [one.owner for one in run.claimed] == ["worker-1"]
 
 
 def test_figures_are_of_the_runs_that_ended_by_themselves() -> None:
