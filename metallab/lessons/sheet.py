@@ -10,7 +10,7 @@ from metallab.lessons.workshop import Memory, Rehearsal
 
 NARROW = 3
 """A table of more columns gets no narrower than can be read; it scrolls."""
-COLUMNS = ("No.", "Lesson", "State", "Planned", "Start", "Each step's solution and check")
+COLUMNS = ("No.", "Lesson", "State", "Planned", "Start", "Each step")
 """The state before the times: a phone shows the first columns, the others by scrolling."""
 STYLE = """\
 :root { color-scheme: light dark; }
@@ -63,7 +63,8 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
 <body>
 <main>
 <h1>{good} of {len(played)} lessons can be held on the lab {escape(lab.name)}</h1>
-<p>{escape(network)}. Planned for learners: {minutes} minutes. The times are those of the lessons' own solutions.</p>
+<p>{escape(network)}. Planned for learners: {minutes} minutes. The times are those of the lessons' own
+solutions and checks.</p>
 <h2>Lessons</h2>
 {_table("Lessons", COLUMNS, lessons, numbers=(0, 3, 4))}
 <h2>Memory</h2>
