@@ -70,6 +70,16 @@ def test_day_and_night_differ(browser: Browser, pages: dict[str, Path], name: st
     assert all(day != night for day, night in zip(*colours, strict=True))
 
 
+@pytest.mark.parametrize("look", LOOKS[::2], ids=str)
+@pytest.mark.parametrize("name", ["drill as expected", "drill until undone"])
+def test_a_plot_is_as_big_as_can_be_read_and_no_bigger(
+    browser: Browser, pages: dict[str, Path], name: str, look: Look
+) -> None:
+    browser.show(pages[name], look)
+    script = "return [...document.querySelectorAll('.plot text')].map(item => item.getBoundingClientRect().height)"
+    assert {8 < height < 24 for height in browser.ask(script)} == {True}
+
+
 def test_a_wide_table_scrolls_in_its_own_box_and_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
     phone = LOOKS[0]
     for name in ("drill as expected", "sheet held"):
