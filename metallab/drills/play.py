@@ -117,6 +117,16 @@ def heal(site: Site, subject: Subject, events: Events, *, quietly: bool = False)
     return True
 
 
+def heal_where_up(site: Site, subject: Callable[[Site], Subject], events: Events) -> None:
+    """Undo before a bring-up what an interrupted drill has left, if every machine lets us in.
+
+    It may be what the bring-up would fail at: a cluster that nobody can talk to. Where a machine is off, the bring-up
+    comes first.
+    """
+    if journal.read(site.labdir) is not None and all(site.runner(one).answers() for one in site.lab.machines):
+        heal(site, subject(site), events)
+
+
 @dataclass(frozen=True)
 class _Watched:
     """A run as it was watched, before anything is worked out of it."""
