@@ -45,13 +45,17 @@ expect about 20 minutes instead of one or two"""
 # -- lab.up ----------------------------------------------------------------------------------------------------
 
 
-def bring_up(lab: Lab, events: Events) -> Site:
-    """Bring machines and cluster up and return the site. Every error is a LabError; running it again goes on."""
+def bring_up(lab: Lab, events: Events, first: Callable[[Site], None] = lambda _site: None) -> Site:
+    """Bring machines and cluster up and return the site. Every error is a LabError; running it again goes on.
+
+    ``first`` is done before the jobs, with the lab's lock held and this process in the lab's network.
+    """
     bundle = require_bundle(lab)
     check_versions(lab, bundle)
     refuse_half_restored(lab)
     ready_site = prepare(lab, events)
     with lock.held(ready_site.labdir.lock, f"the lab {lab.name}"):
+        first(ready_site)
         workflow.perform(jobs(ready_site, lambda: bundle), events)
     return ready_site
 

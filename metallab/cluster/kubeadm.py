@@ -13,7 +13,7 @@ import secrets
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import yaml
 
@@ -31,7 +31,7 @@ from metallab.run import capabilities, pace, wait
 from metallab.run.result import CommandFailed, Result, Runner
 from metallab.run.wait import NotYet
 
-__all__ = ["Versions", "init", "join", "kubeconfig"]
+__all__ = ["Versions", "drop_token", "init", "join", "kubeconfig", "mint_token", "new_token", "whoami"]
 
 ADMIN = "/etc/kubernetes/admin.conf"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
@@ -41,6 +41,7 @@ BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
 # /run is a tmpfs on every machine: what lies here never touches a disk.
 CONFIG = "/run/metallab/kubeadm.yaml"
 DISCOVERY = "/run/metallab/discovery.conf"
+BEARER = "/run/metallab/bearer.conf"
 PATCHES = "/run/metallab/patches"
 INIT_SECONDS = 600.0
 JOIN_SECONDS = 600.0
@@ -197,7 +198,8 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
     if known:
         # kubeadm refuses to join a second machine under the name of a node that looks Ready.
         cluster.delete("v1", "Node", node.name)
-    token = _mint_token(cluster)
+    token = new_token()
+    mint_token(cluster, token)
     try:
         contents = {
             CONFIG: config.join_config(lab, node, token, DISCOVERY, tuning),
@@ -206,7 +208,7 @@ def join(lab: Lab, node: Machine, runner: Runner, cluster: Cluster, step: Step, 
         with _secret_files(runner, contents):
             _kubeadm(runner, ["join", f"--config={CONFIG}"], JOIN_SECONDS, step)
     finally:
-        _drop_token(cluster, token)
+        drop_token(cluster, token)
 
 
 def worker_state(runner: Runner, authority: str, *, known: bool) -> State:
@@ -247,16 +249,24 @@ def new_token() -> Token:
     return Token(*("".join(secrets.choice(letters) for _ in range(length)) for length in (6, 16)))
 
 
-def _mint_token(cluster: Cluster) -> Token:
-    token = new_token()
+def mint_token(cluster: Cluster, token: Token, life: timedelta = config.TOKEN_LIFE) -> None:
+    """Make a token valid for so long, at the machines' pace."""
     # The control plane's clock decides when a token ends; 15 minutes bear some difference to ours.
-    expires = (datetime.now(timezone.utc) + config.TOKEN_LIFE * pace.factor()).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = (datetime.now(timezone.utc) + life * pace.factor()).strftime("%Y-%m-%dT%H:%M:%SZ")
     cluster.apply(config.token_secret(token, expires))
-    return token
 
 
-def _drop_token(cluster: Cluster, token: Token) -> None:
+def drop_token(cluster: Cluster, token: Token) -> None:
+    """Make a token invalid, whether it still was valid or not."""
     cluster.delete("v1", "Secret", config.token_secret_name(token), "kube-system")
+
+
+def whoami(lab: Lab, runner: Runner, cluster: Cluster, token: Token) -> Result:
+    """Ask the API server from a machine, as one that joins would, who has this token; it may refuse to say."""
+    contents = {BEARER: config.discovery(lab, authority_of(refusals.own_text(cluster.kubeconfig)), token)}
+    words = ["auth", "whoami", "--output=jsonpath={.status.userInfo.username}"]
+    with _secret_files(runner, contents):
+        return _kubectl(runner, words, kubeconfig=BEARER, check=False)
 
 
 @contextmanager
@@ -272,8 +282,8 @@ def _secret_files(runner: Runner, contents: dict[str, str]) -> Iterator[None]:
 # -- commands --------------------------------------------------------------------------------------------------
 
 
-def _kubectl(runner: Runner, words: list[str], *, check: bool = True) -> Result:
-    argv = ["kubectl", f"--kubeconfig={ADMIN}", f"--request-timeout={pace.scaled(ASK_SECONDS):.0f}s", *words]
+def _kubectl(runner: Runner, words: list[str], *, kubeconfig: str = ADMIN, check: bool = True) -> Result:
+    argv = ["kubectl", f"--kubeconfig={kubeconfig}", f"--request-timeout={pace.scaled(ASK_SECONDS):.0f}s", *words]
     return runner.run(argv, timeout=2 * ASK_SECONDS, check=check)
 
 

@@ -140,19 +140,39 @@ def join_config(lab: Lab, node: Machine, token: Token, discovery_path: str, tuni
     return _dump([join])
 
 
-def discovery(lab: Lab, authority: str) -> str:
-    """Return a kubeconfig that only says where the API server is and which authority signed it (base64 PEM)."""
+def discovery(lab: Lab, authority: str, token: Token | None = None) -> str:
+    """Return a kubeconfig that only says where the API server is and which authority signed it (base64 PEM).
+
+    With a ``token`` it also has that to say who somebody is.
+    """
     cluster = {"server": server(lab), "certificate-authority-data": authority}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": lab.name, "cluster": cluster}],
-        # A context must name a user; this one has no credentials, the token is kubeadm's to use.
-        "users": [{"name": "nobody", "user": {}}],
+        # A context must name a user. For a join this one has no credentials: the token is kubeadm's to use.
+        "users": [{"name": "nobody", "user": {} if token is None else {"token": str(token)}}],
         "contexts": [{"name": lab.name, "context": {"cluster": lab.name, "user": "nobody"}}],
         "current-context": lab.name,
     }
     return _dump([config])
+
+
+def short_lived(lab: Lab, settings: str, folder: str) -> str:
+    """Return a configuration by which kubeadm signs in ``folder`` what has run out a second later.
+
+    ``settings`` is the cluster's own, as kubeadm keeps it (ConfigMap ``kubeadm-config``), so the certificate names what
+    the real one names.
+    """
+    node = lab.control_plane
+    init = {
+        "apiVersion": KUBEADM,
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": {"advertiseAddress": str(lab.address(node)), "bindPort": API_PORT},
+        "nodeRegistration": _registration(lab, node),
+    }
+    cluster = yaml.safe_load(settings) | {"certificatesDir": folder, "certificateValidityPeriod": "1s"}
+    return _dump([init, cluster])
 
 
 def token_secret(token: Token, expires: str) -> dict[str, Any]:

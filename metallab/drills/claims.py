@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from metallab.drills import timeline
@@ -193,6 +194,17 @@ def noted(name: str, *parts: str) -> Judge:
     def judge(view: View) -> Seen:
         said = view.noted.get(name, "")
         return Seen(any(part in said for part in parts), f"{name}: … {' or '.join(parts)}", said or "nothing was said")
+
+    return judge
+
+
+def sometimes(name: str, word: str) -> Judge:
+    """Claim that of several tries, each noted on a line, some ended with this word and some did not."""
+
+    def judge(view: View) -> Seen:
+        ends = view.noted.get(name, "").splitlines()
+        told = "; ".join(f"{number} of {len(ends)} {how}" for how, number in Counter(ends).most_common())
+        return Seen(0 < ends.count(word) < len(ends), f"{name}: some {word} and some not", told or "nothing was tried")
 
     return judge
 

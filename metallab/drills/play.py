@@ -43,14 +43,24 @@ NOT_TESTED = (
 )
 
 
-def play(site: Site, subject: Subject, events: Events, drill: Drill, *, image: str, repeat: int = 1) -> DrillReport:
+def play(
+    site: Site,
+    subject: Subject,
+    events: Events,
+    drill: Drill,
+    *,
+    image: str,
+    repeat: int = 1,
+    on_failure: Callable[[], None] = lambda: None,
+) -> DrillReport:
     """Play a drill so many times and return what was seen; raises when the lab could not be put back (LAB-DRL-001).
 
     Whoever calls holds the lab's lock and has healed what an earlier drill left. ``image`` is the bundle's reference
-    of the echo.
+    of the echo. ``on_failure`` is called once, when something first goes wrong after the lab was touched: as soon as
+    the fault is undone, and while it lasts if it cannot be undone.
     """
     began, started = time.monotonic(), datetime.now(timezone.utc)
-    played = _Play(site, subject, events, drill, image)
+    played = _Play(site, subject, events, drill, image, on_failure)
     try:
         played.open()
         for number in range(1, repeat + 1):
@@ -107,6 +117,16 @@ def heal(site: Site, subject: Subject, events: Events, *, quietly: bool = False)
     return True
 
 
+def heal_where_up(site: Site, subject: Callable[[Site], Subject], events: Events) -> None:
+    """Undo before a bring-up what an interrupted drill has left, if every machine lets us in.
+
+    It may be what the bring-up would fail at: a cluster that nobody can talk to. Where a machine is off, the bring-up
+    comes first.
+    """
+    if journal.read(site.labdir) is not None and all(site.runner(one).answers() for one in site.lab.machines):
+        heal(site, subject(site), events)
+
+
 @dataclass(frozen=True)
 class _Watched:
     """A run as it was watched, before anything is worked out of it."""
@@ -119,8 +139,11 @@ class _Watched:
 class _Play:
     """The checks and runs so far, and how the next one is made."""
 
-    def __init__(self, site: Site, subject: Subject, events: Events, drill: Drill, image: str) -> None:
+    def __init__(
+        self, site: Site, subject: Subject, events: Events, drill: Drill, image: str, on_failure: Callable[[], None]
+    ) -> None:
         self.site, self.subject, self.events, self.drill, self.image = site, subject, events, drill, image
+        self._on_failure: Callable[[], None] | None = on_failure
         self.checks: list[Check] = []
         self.runs: list[Run] = []
         self.works: Report | None = None
@@ -154,12 +177,16 @@ class _Play:
             watched = self._watch(stage, facts)
         except LabError as error:
             self._not_run(act, "", _words(error), began)
+            self._failed()
             # What could not be undone a moment ago perhaps can now; if not, that is the end.
             heal(self.site, self.subject, self.events, quietly=True)
             self._recovered(act)
             return False
         self._judge(act, number, watched)
-        return self._recovered(act)
+        self._look_for_failures()
+        again = self._recovered(act)
+        self._look_for_failures()
+        return again
 
     def compare(self) -> None:
         """Compare the lab with what it was, if anything was done to it: the last check."""
@@ -173,6 +200,19 @@ class _Play:
         evidence = (Evidence("GET what could have changed", API, None, "\n".join(told), "", 0.0),) if differ else ()
         words = "the lab is left as it was found"
         self._add(END, AS_FOUND, words, Seen(not differ, words, seen, evidence), began)
+        self._look_for_failures()
+
+    # -- what went wrong
+
+    def _look_for_failures(self) -> None:
+        if any(check.verdict is Verdict.FAIL for check in self.checks):
+            self._failed()
+
+    def _failed(self) -> None:
+        """Tell whoever wants to know of the first failure; those that follow are mostly its children."""
+        tell, self._on_failure = self._on_failure, None
+        if tell is not None:
+            tell()
 
     # -- the parts of a run
 

@@ -21,13 +21,15 @@ def run(number: int, view: View) -> Run:
         for one in timeline.outages(view.probes, kind, view.undone, view.ended)
     )
     main = headline(during)
+    # What is said later is about the undoing: a machine that comes back may claim the address for a moment.
+    heard = [one for one in view.arp if one.time < view.undone]
     return Run(
         number=number,
         undone=round(view.undone - view.made, 3),
         ended=round(view.ended - view.made, 3),
         outages=during,
         after=tuple(back),
-        phases=None if main is None else timeline.phases(main, view.arp, view.made, view.before),
+        phases=None if main is None else timeline.phases(main, heard, view.made, view.before),
         claimed=tuple(
             Claimed(mac, view.owners.get(mac, ""), first)
             for mac, first in timeline.macs(view.arp, view.made, view.ended).items()

@@ -10,7 +10,8 @@ from metallab.lessons.workshop import Memory, Rehearsal
 
 NARROW = 3
 """A table of more columns gets no narrower than can be read; it scrolls."""
-COLUMNS = ("No.", "Lesson", "Planned", "Start", "Each step's solution and check", "State")
+COLUMNS = ("No.", "Lesson", "State", "Planned", "Start", "Each step")
+"""The state before the times: a phone shows the first columns, the others by scrolling."""
 STYLE = """\
 :root { color-scheme: light dark; }
 body { max-width: 52rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.45 system-ui, sans-serif; }
@@ -21,6 +22,7 @@ table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #9995; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; }
 @media print {
   body { margin: 0; max-width: none; font-size: 10pt; }
   .wide table { min-width: 0; }
@@ -38,10 +40,10 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
         [
             str(each.lesson.number),
             each.lesson.settings.title,
+            "ok" if each.ok else each.trouble,
             f"{each.lesson.settings.minutes} min",
             _seconds(each.start_seconds),
             ", ".join(_seconds(seconds) for seconds in each.step_seconds) or "–",  # noqa: RUF001 - a dash for nothing
-            "ok" if each.ok else each.trouble,
         ]
         for each in played
     ]
@@ -61,9 +63,10 @@ def page(lab: Lab, played: Sequence[Rehearsal], memory: Memory) -> str:
 <body>
 <main>
 <h1>{good} of {len(played)} lessons can be held on the lab {escape(lab.name)}</h1>
-<p>{escape(network)}. Planned for learners: {minutes} minutes. The times are those of the lessons' own solutions.</p>
+<p>{escape(network)}. Planned for learners: {minutes} minutes. The times are those of the lessons' own
+solutions and checks.</p>
 <h2>Lessons</h2>
-{_table("Lessons", COLUMNS, lessons, numbers=(0, 2, 3))}
+{_table("Lessons", COLUMNS, lessons, numbers=(0, 3, 4))}
 <h2>Memory</h2>
 {_table("Memory", ("Machine", "As in lab.yaml"), machines, numbers=(1,))}
 <p>This host has {memory.total} MiB, of which {memory.available} MiB can be had now, with the lab up. Virtual machines

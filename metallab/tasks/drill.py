@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metallab import console
+from metallab.errors import LabError
 from metallab.tasks import verify
 from metallab.tasks._task import Session, finish, task
 
@@ -37,7 +39,7 @@ def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the 
 def run(session: Session, name: str, repeat: int = 1, output: str = "table", report: str = "") -> None:
     """Break something, measure what a client sees, undo it, prove recovery. Example: ./inv drill.run announcer-off."""
     from metallab import bundle as bundles
-    from metallab import lock, steps
+    from metallab import collect, lock, steps
     from metallab.drills import play, registry
     from metallab.drills import report as reports
     from metallab.site import existing
@@ -50,8 +52,20 @@ def run(session: Session, name: str, repeat: int = 1, output: str = "table", rep
         play.heal(site, subject, events)
         steps.complete(site, events)
         image = bundles.require().image_ref("agnhost")
-        found = play.play(site, subject, events, drill, image=image, repeat=repeat)
-    written = reports.write(found, Path(report) if report else verify.report_folder(site, found.proof))
+        folder = Path(report) if report else verify.report_folder(site, datetime.now(timezone.utc))
+
+        def keep() -> None:
+            """Collect the lab beside the report; when that cannot be, the lab is to be put back all the same."""
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                archive, _ = collect.report(site.lab, folder, events)
+            except (LabError, OSError) as error:
+                events.warn(f"the lab could not be collected: {error}")
+            else:
+                events.warn(f"the lab as it was when this failed: {archive}")
+
+        found = play.play(site, subject, events, drill, image=image, repeat=repeat, on_failure=keep)
+    written = reports.write(found, folder)
     show(found, output)
     events.note(f"report: {written.html}")
     finish(int(found.exit_code))

@@ -14,6 +14,7 @@ from metallab.tasks._task import PROVIDER_HELP, Session, finish, require_output,
 
 if TYPE_CHECKING:
     from metallab.overview import LabStatus, Observer
+    from metallab.site import Site
 
 LEAST_SECONDS, MOST_SECONDS = 0.5, 3600.0
 
@@ -28,7 +29,11 @@ def up(session: Session, provider: str = "", plan: bool = False) -> None:
 
     lab = session.lab_on(provider)
     if not plan:
-        site = steps.bring_up(lab, session.events)
+
+        def first(site: Site) -> None:
+            play.heal_where_up(site, verify.subject, session.events)
+
+        site = steps.bring_up(lab, session.events, first)
         with lock.held(site.labdir.lock, f"the lab {lab.name}"):
             play.heal(site, verify.subject(site), session.events)
         return

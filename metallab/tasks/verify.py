@@ -96,7 +96,9 @@ def prove(
             play.heal(site, subject(site), events)
             found = proof.verify(subject(site), events, seconds=seconds, only=only, require=require)
         made.append(found)
-        folder = report_folder(site, found) if to is None else to if repeat == 1 else to / f"{number:02d}"
+        folder = report_folder(site, datetime.fromisoformat(found.started)) if to is None else to
+        if to is not None and repeat > 1:
+            folder = to / f"{number:02d}"
         written = report.write(found, folder)
         show(found, output if repeat == 1 else "table")
         events.note(f"report: {written.html}")
@@ -170,12 +172,11 @@ def _refusal(what: str) -> LabError:
     return LabError(errors.HOST_CHOICE_UNKNOWN, what)
 
 
-def report_folder(site: Site, found: Report) -> Path:
-    """Return a new folder for a report, and let the oldest ones go. They outlive the lab."""
+def report_folder(site: Site, began: datetime) -> Path:
+    """Return a new folder for the report of what began then, and let the oldest ones go. They outlive the lab."""
     from metallab.proof import report
 
     home = paths.reports_dir() / site.lab.name
     home.mkdir(parents=True, exist_ok=True)
     report.prune(home, KEEP - 1)
-    began = datetime.fromisoformat(found.started).astimezone(timezone.utc)
-    return home / f"{began:%Y%m%dT%H%M%SZ}"
+    return home / f"{began.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}"

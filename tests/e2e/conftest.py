@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,17 @@ class User:
         return done
 
     def interrupt(self, *words: str, at: str, seconds: float, number: signal.Signals) -> int:
-        """Type a command and press Ctrl-C (or worse) ``seconds`` after it began the step ``at``; return its exit code.
+        """Type a command and press Ctrl-C (or worse) ``seconds`` after it began a step; return its exit code."""
+
+        def press(process: subprocess.Popen[str]) -> None:
+            time.sleep(seconds)
+            assert process.poll() is None, "the command ended before it could be interrupted"
+            os.killpg(process.pid, number)
+
+        return self.meanwhile(*words, at=at, do=press)[0]
+
+    def meanwhile(self, *words: str, at: str, do: Callable[[subprocess.Popen[str]], object]) -> tuple[int, str]:
+        """Type a command, do something else when it begins the step ``at``; return its exit code and what it said then.
 
         In a process group of its own, as a shell would. What runs in the background of a script ignores Ctrl-C and its
         children inherit that, so it is taken back.
@@ -69,11 +79,9 @@ class User:
             assert process.stderr is not None
             began = next((line for line in process.stderr if line.rstrip().endswith(f"… {at}")), None)
             assert began is not None, f"the command ended before it began: {at}"
-            time.sleep(seconds)
-            assert process.poll() is None, "the command ended before it could be interrupted"
-            os.killpg(process.pid, number)
-            process.communicate(timeout=120)
-            return process.returncode
+            do(process)
+            _, said = process.communicate(timeout=300)
+            return process.returncode, said
 
     def json(self, *words: str, expect: int | tuple[int, ...] = 0, timeout: float = UP_SECONDS) -> Any:
         """Type a command with ``-o json`` and read its answer."""

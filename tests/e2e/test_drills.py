@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +35,7 @@ def drill(lab: User, name: str) -> Any:
 
 
 def require_nothing_left(lab: User) -> None:
-    assert not (lab.state / "metallab" / "e2e" / "drill.json").exists()
+    assert list((lab.state / "metallab").glob("*/drill.json")) == []
     assert lab.kubectl("get", "all", "-A", "-l", "app.kubernetes.io/part-of=metallab-drill", "-o", "name") == ""
 
 
@@ -74,6 +77,41 @@ def test_ctrl_c_undoes_it_at_once(lab: User) -> None:
     assert code == 130
     require_nothing_left(lab)
     lab.inv("verify", "--only", "one-mac,tcp", expect=(0, 3))
+
+
+def test_a_drill_that_fails_is_collected_and_the_lab_whole_again(lab: User, tmp_path: Path) -> None:
+    # Somebody undoes the fault while the client is watched: the outage does not last, as was claimed.
+    code, said = lab.meanwhile(
+        *("drill.run", "arp-blocked", "--report", str(tmp_path / "report")),
+        at="watch the client",
+        do=lambda _process: lab.inv(
+            "lab.ssh", "client", "--", "sudo", "nft", "delete", "table", "arp", "metallab_drill"
+        ),
+    )
+    assert code == 1
+    (archive,) = (tmp_path / "report").glob("metallab-*.tar.gz")
+    assert f"the lab as it was when this failed: {archive}" in said.replace("\n", "")
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["drill"] == "arp-blocked"
+    with tarfile.open(archive) as parts:
+        assert any(name.endswith("manifest.json") for name in parts.getnames())
+    require_nothing_left(lab)
+    lab.inv("verify", "--only", "one-mac,tcp", expect=(0, 3))
+
+
+def test_a_clock_that_is_the_host_s_is_left_alone(lab: User) -> None:
+    report = lab.json("drill.run", "clock-24h", expect=2)
+    reasons = {check["reason"] for check in report["proof"]["checks"]}
+    assert all("has no clock of its own" in reason for reason in reasons)
+    require_nothing_left(lab)
+
+
+def test_a_certificate_that_was_left_expired_is_put_right_by_the_next_command(lab: User) -> None:
+    lab.interrupt("drill.run", "certificate-expired", at="watch the client", seconds=0.5, number=signal.SIGKILL)
+    # Nobody trusts the API server until this is undone, so it has to come before the cluster is asked for anything.
+    assert "an earlier drill was interrupted: certificate-expired" in lab.inv("lab.up").stderr
+    kept = lab.inv("lab.ssh", "control-plane", "--", "sudo", "ls", "/etc/kubernetes/pki").stdout
+    assert "metallab-drill" not in kept
+    require_nothing_left(lab)
 
 
 def test_a_drill_there_is_not_is_refused(lab: User) -> None:

@@ -23,7 +23,7 @@ from metallab.lessons import format as lessons
 from metallab.lessons.format import Lesson, Step
 from tests.conftest import TOO_LATE
 from tests.e2e.conftest import REPO, User
-from tests.integration.browser import Browser, started
+from tests.integration.chromium import Browser, Look, started
 
 pytestmark = pytest.mark.timeout(1800)
 NAME = "e2e-lessons"
@@ -143,7 +143,7 @@ def follow(browser: Browser, lab: User, link: str, folder: Path) -> None:
 
         WebDriverWait(browser.driver, seconds).until(there, f"{words!r} in {selector}")
 
-    browser.show(link)
+    browser.show(link, Look(1280, 900, "light"))
     assert "token" not in browser.driver.current_url
     press(".shelf button")
     shows("#step", "Step 1 of 4", seconds=240)

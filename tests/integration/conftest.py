@@ -1,4 +1,4 @@
-"""A real API server on the loopback: the bundle's own etcd and kube-apiserver, without any machine."""
+"""Real parts without any machine: an API server on the loopback (the bundle's own, with etcd), and a Chromium."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from metallab.bundle import Bundle
 from metallab.cluster.api import Cluster
 from metallab.run.local import run
 from metallab.run.wait import NotYet, until
+from tests.integration.chromium import Browser, started
 
 TOKEN = "integration-only-token"  # noqa: S105 - of an API server that lives for one test run
 START_SECONDS = 60
@@ -51,6 +52,12 @@ def apiserver(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server = ApiServer(_kubeconfig(folder, port), bundle, process)
         _await_ready(server, folder)
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with started(tmp_path_factory.mktemp("browser")) as found:
+        yield found
 
 
 @pytest.fixture

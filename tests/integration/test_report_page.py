@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.print_page_options import PrintOptions
 
 from metallab.proof.report import write
-from tests.integration.browser import DESK, LOOKS, Browser, Look, started
+from tests.integration.chromium import Browser, Look, looks
 from tests.unit.report_samples import ALL
 
 CUT_OFF = """
@@ -22,53 +20,36 @@ CUT_OFF = """
                 || item.scrollHeight > item.clientHeight + 1)
         .map(item => item.outerHTML.slice(0, 100));
 """
-
-
-@dataclass(frozen=True)
-class Samples:
-    """A browser, and the samples as files."""
-
-    browser: Browser
-    folder: Path
-
-    def show(self, name: str, look: Look = DESK) -> Browser:
-        """Open a sample."""
-        self.browser.show((self.folder / name / "report.html").as_uri(), look)
-        return self.browser
+LOOKS = looks((360, 800), (1280, 900))
+DESK = LOOKS[2]
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samples]:
-    folder = tmp_path_factory.mktemp("browser")
-    for name, sample in ALL.items():
-        write(sample(), folder / name)
-    with started(folder) as browser:
-        yield Samples(browser, folder)
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("samples")
+    return {name: write(sample(), folder / name).html for name, sample in ALL.items()}
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 @pytest.mark.parametrize("name", ALL)
-def test_it_can_be_read(samples: Samples, name: str, look: Look, tmp_path: Path) -> None:
-    browser = samples.show(name, look)
+def test_it_can_be_read(browser: Browser, samples: dict[str, Path], name: str, look: Look, tmp_path: Path) -> None:
+    browser.show(samples[name], look)
     browser.shoot(tmp_path / f"{name}-{look}.png")
-    browser.ask("document.querySelectorAll('details').forEach(item => item.open = true)")
-    width, room = browser.ask("const root = document.documentElement; return [root.scrollWidth, root.clientWidth]")
-    assert width <= room
     assert browser.protruding() == []
     assert browser.violations() == []
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nothing_is_loaded_or_run_or_refused(samples: Samples, name: str) -> None:
-    browser = samples.show(name)
+def test_nothing_is_loaded_or_run_or_refused(browser: Browser, samples: dict[str, Path], name: str) -> None:
+    browser.show(samples[name], DESK)
     assert browser.ask("return performance.getEntriesByType('resource').map(item => item.name)") == []
     assert browser.said() == []
     assert browser.ask("return document.scripts.length") == 0
     assert browser.ask("return document.compatMode") == "CSS1Compat"
 
 
-def test_evidence_opens_by_keyboard(samples: Samples) -> None:
-    browser = samples.show("passing")
+def test_evidence_opens_by_keyboard(browser: Browser, samples: dict[str, Path]) -> None:
+    browser.show(samples["passing"], DESK)
 
     def press(key: str) -> None:
         ActionChains(browser.driver).send_keys(key).perform()
@@ -87,17 +68,17 @@ def test_evidence_opens_by_keyboard(samples: Samples) -> None:
     assert browser.ask("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_long_output_scrolls_in_its_own_box(samples: Samples) -> None:
-    browser = samples.show("hostile")
+def test_long_output_scrolls_in_its_own_box(browser: Browser, samples: dict[str, Path]) -> None:
+    browser.show(samples["hostile"], DESK)
     box = "document.querySelector('.answer pre[aria-label^=stderr]')"
     assert browser.ask(f"return {box}.textContent.length") == 1_000_000
     assert browser.ask(f"return {box}.scrollWidth > {box}.clientWidth") is True
 
 
-def test_light_and_dark_differ_everywhere(samples: Samples) -> None:
+def test_light_and_dark_differ_everywhere(browser: Browser, samples: dict[str, Path]) -> None:
     colours = []
     for look in LOOKS[2:]:
-        browser = samples.show("passing", look)
+        browser.show(samples["passing"], look)
         wanted = "['body', '.plot .run-0 path', '.network .way', '.network .name', '.plot text']"
         property_of = "item => getComputedStyle(document.querySelector(item))"
         colours.append(browser.ask(f"return {wanted}.map({property_of}).map(s => s.color + s.stroke + s.fill)"))
@@ -105,8 +86,8 @@ def test_light_and_dark_differ_everywhere(samples: Samples) -> None:
 
 
 @pytest.mark.parametrize("name", ["passing", "failing"])
-def test_on_paper_everything_is_there(samples: Samples, name: str, tmp_path: Path) -> None:
-    browser = samples.show(name)
+def test_on_paper_everything_is_there(browser: Browser, samples: dict[str, Path], name: str, tmp_path: Path) -> None:
+    browser.show(samples[name], DESK)
     browser.media("print")
     assert browser.ask(CUT_OFF) == []
     browser.media("")

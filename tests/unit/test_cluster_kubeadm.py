@@ -14,6 +14,7 @@ import yaml
 
 from metallab import errors
 from metallab.cluster import files, kubeadm, kubeadm_config
+from metallab.cluster.api import Cluster
 from metallab.cluster.kubeadm import State
 from metallab.cluster.kubeadm_config import Token
 from metallab.config import Lab, parse
@@ -252,6 +253,29 @@ def test_tokens_are_random_and_well_formed() -> None:
     tokens = {str(kubeadm.new_token()) for _ in range(50)}
     assert len(tokens) == 50
     assert all(redact(token) == "<redacted: bootstrap token>" for token in tokens)
+
+
+def test_who_has_a_token_is_asked_with_it_in_a_file_and_not_in_an_argument(tmp_path: Path) -> None:
+    machine = Machine({"kubectl": (1, "", "error: You must be logged in to the server (Unauthorized)")})
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(kubeadm_config.discovery(Lab(), "Q0E="))
+    said = kubeadm.whoami(Lab(), machine, Cluster(kubeconfig), TOKEN)
+    assert "Unauthorized" in said.tail, "a refusal is an answer"
+    ((path, (mode, text)),) = machine.written().items()
+    assert (path, mode) == (kubeadm.BEARER, files.SECRET)
+    assert yaml.safe_load(text)["users"] == [{"name": "nobody", "user": {"token": str(TOKEN)}}]
+    assert TOKEN.secret not in str(machine.asked)
+    assert machine.ran("kubectl", f"--kubeconfig={path}")
+    assert machine.asked[-1] == ["rm", "--force", "--", path]
+
+
+def test_a_short_lived_certificate_names_what_the_cluster_s_own_names() -> None:
+    settings = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\ncertificatesDir: /etc/kubernetes/pki\n"
+    text = kubeadm_config.short_lived(Lab(), settings + "apiServer: {certSANs: [lab]}\n", "/run/elsewhere")
+    init, cluster = yaml.safe_load_all(text)
+    assert init["localAPIEndpoint"]["advertiseAddress"] == str(Lab().address(Lab().control_plane))
+    assert cluster["apiServer"] == {"certSANs": ["lab"]}
+    assert (cluster["certificatesDir"], cluster["certificateValidityPeriod"]) == ("/run/elsewhere", "1s")
 
 
 def test_token_secret_grants_what_a_joining_node_needs_and_no_more() -> None:

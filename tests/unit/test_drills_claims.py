@@ -36,6 +36,11 @@ def view(
     return View(tuple(probes), tuple(arp), MADE, MADE + 9, MADE + 10, A, answering, owners=OWNERS, floor=floor)
 
 
+def noting(*ends: str) -> View:
+    """Return a view in which several tries ended so."""
+    return dataclasses.replace(view(), noted={"tests": "\n".join(ends)})
+
+
 GARP_A, GARP_B = ArpClaim(MADE + 4.0, A, gratuitous=True), ArpClaim(MADE + 5.5, B, gratuitous=True)
 JUDGED = [
     ("goes-on", claims.goes_on(), view(), True),
@@ -87,6 +92,10 @@ JUDGED = [
         True,
     ),
     ("noted, other", claims.noted("event", "sharing key"), dataclasses.replace(view(), noted={"event": "x"}), False),
+    ("sometimes", claims.sometimes("tests", "worked"), noting("worked", "refused"), True),
+    ("sometimes, always", claims.sometimes("tests", "worked"), noting("worked", "worked"), False),
+    ("sometimes, never", claims.sometimes("tests", "worked"), noting("refused", "refused"), False),
+    ("sometimes, not tried", claims.sometimes("tests", "worked"), view(), False),
     ("noted, nothing", claims.noted("event", "sharing key"), view(), False),
 ]
 
@@ -122,6 +131,11 @@ def test_a_delay_is_told_from_none() -> None:
     late = tuple(dataclasses.replace(one, seconds=0.205) if one.began >= MADE else one for one in slow.probes)
     assert claims.slower(0.18)(dataclasses.replace(slow, probes=late)).holds
     assert not claims.slower(0.18)(slow).holds
+
+
+def test_tries_are_counted_by_how_they_ended() -> None:
+    seen = claims.sometimes("tests", "worked")(noting("refused", "worked", "refused", "busy")).seen
+    assert seen == "2 of 4 refused; 1 of 4 worked; 1 of 4 busy"
 
 
 def test_an_outage_is_told_in_words() -> None:

@@ -149,6 +149,24 @@ def test_the_next_command_undoes_what_a_killed_drill_left(
     assert not heal(), "once is enough"
 
 
+@pytest.mark.usefixtures("heal")
+@pytest.mark.parametrize(("off", "undone"), [("", ["undone"]), ("client", [])], ids=["all up", "one is off"])
+def test_before_a_bring_up_it_is_undone_only_where_every_machine_lets_us_in(
+    stage: Stage, fault: Fault, labdir: LabDir, off: str, undone: list[str]
+) -> None:
+    def runner(machine: str) -> Any:
+        return SimpleNamespace(answers=lambda: machine != off)
+
+    here = cast("Any", SimpleNamespace(labdir=labdir, cluster=None, lab=SimpleNamespace(machines=["cp", "client"])))
+    here.runner = runner
+    play.heal_where_up(here, lambda _site: cast("Any", None), stage.events)
+    assert fault.done == [], "nothing is on record"
+    journal.write(labdir, "unit", FACTS)
+    play.heal_where_up(here, lambda _site: cast("Any", None), stage.events)
+    assert fault.done == undone
+    assert labdir.drill.exists() is bool(off)
+
+
 def test_of_a_drill_that_had_broken_nothing_only_the_echo_is_taken_away(
     heal: Callable[[], bool], fault: Fault, labdir: LabDir
 ) -> None:

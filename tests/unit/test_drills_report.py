@@ -13,77 +13,17 @@ import pytest
 
 from metallab import errors, paths
 from metallab.drills import report, summary, table
-from metallab.drills.base import View
-from metallab.drills.records import DrillReport, Floor
-from metallab.drills.timeline import KINDS, ArpClaim, Probe
+from metallab.drills.records import Floor
+from metallab.drills.timeline import KINDS, ArpClaim
 from metallab.errors import ExitCode, LabError
-from metallab.proof.records import Check, Evidence, Verdict
-from tests.unit import report_samples
+from tests.unit.drill_samples import MADE, SAMPLES, B, sample, view
 
-A, B = "02:42:c0:a8:60:0c", "02:42:c0:a8:60:0b"
-MADE = 1000.0
 SCHEMA = paths.repo_root() / "docs" / "drill.schema.json"
 REFRESH = (
     "refresh it: .venv/bin/python -c "
     "'import json; from metallab.drills import report; print(json.dumps(report.FORM.schema(), indent=2))'"
     " > docs/drill.schema.json"
 )
-
-
-def view(seconds: float | None) -> View:
-    """Return a run in which every kind is out from 0.2 s on for so long, or until it is undone after ten."""
-    ended = 99.0 if seconds is None else 0.2 + seconds
-    probes = tuple(
-        Probe(MADE + at / 20, kind, "timeout" if 0.2 <= at / 20 < min(ended, 10.0) - 1e-6 else "ok", 0.001)
-        for kind in KINDS
-        for at in range(-40, 240)
-    )
-    arp = (ArpClaim(MADE + 5.5, B, gratuitous=True), ArpClaim(MADE + 10.5, A, gratuitous=True))
-    return View(probes, arp, MADE, MADE + 10, MADE + 12, A, (B,), owners={A: "worker-2", B: "worker-1"})
-
-
-def sample(*seconds: float | None, verdict: Verdict = Verdict.PASS) -> DrillReport:
-    """Return a report of a run for each outage given."""
-    runs = tuple(summary.run(number + 1, view(one)) for number, one in enumerate(seconds))
-    checks = tuple(
-        Check(
-            name,
-            f"the claim {name}",
-            verdict,
-            f"Run {run.number}",
-            "one thing",
-            "another <b>thing</b>" if verdict is Verdict.FAIL else "one thing",
-            reason="because there is no other node" if verdict is Verdict.NOT_RUN else "",
-            evidence=(Evidence("perl - <observer.pl", "client", None, "tcp ok 36", "", 1.0),),
-        )
-        for run in (runs or (summary.run(1, view(None)),))
-        for name in ("ready", "back", "recovered")
-    )
-    proof = dataclasses.replace(
-        report_samples.passing(), checks=checks, required=("ready", "back", "recovered"), seconds=42.0
-    )
-    floor = Floor("LAN", 3, 5.0, 7.0)
-    return DrillReport(
-        "announcer-off",
-        "node: power-off",
-        "the announcer's machine is powered off",
-        "the others notice",
-        0.05,
-        0.004,
-        floor,
-        summary.figures(runs),
-        runs,
-        proof,
-    )
-
-
-NOT_RUN = dataclasses.replace(sample(verdict=Verdict.NOT_RUN), floor=None)
-SAMPLES = {
-    "as expected": sample(5.4, 6.0, 5.5),
-    "until undone": sample(None),
-    "failed": sample(5.4, verdict=Verdict.FAIL),
-    "not run": NOT_RUN,
-}
 
 
 def test_a_run_is_worked_out_of_what_was_watched() -> None:
@@ -104,6 +44,14 @@ def test_an_outage_that_comes_with_the_undoing_is_told_apart() -> None:
     run = summary.run(1, dataclasses.replace(before, probes=late))
     assert {(one.began, one.ended) for one in run.after} == {(10.5, 10.7)}
     assert {one.seconds for one in run.outages} == {0.5}
+
+
+def test_who_claims_the_address_after_the_undoing_did_not_take_it_over() -> None:
+    late = (ArpClaim(MADE + 10.5, B, gratuitous=True),)
+    run = summary.run(1, dataclasses.replace(view(None), arp=late))
+    assert run.phases is not None
+    assert (run.phases.detected, run.phases.client) == (None, None)
+    assert [one.owner for one in run.claimed] == ["worker-1"]
 
 
 def test_figures_are_of_the_runs_that_ended_by_themselves() -> None:

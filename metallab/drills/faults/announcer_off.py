@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from metallab import providers, steps
-from metallab.drills import claims
+from metallab.drills import claims, power
 from metallab.drills.base import ECHO, Drill, Facts, NotPossible, Stage
-
-NODE = "node"
 
 
 def look(stage: Stage) -> Facts:
     """See who announces, that it is no control plane, and who would take over; the echo runs there."""
     if stage.announcer == stage.site.lab.control_plane.name:
         raise NotPossible("the control plane announces, and nobody would notice its loss without it")
-    return {NODE: stage.announcer, ECHO: stage.heirs()[0]}
-
-
-def make(stage: Stage, facts: Facts) -> None:
-    """Cut the power."""
-    providers.of(stage.site.choice.provider).power_off(stage.site, stage.machine(facts[NODE]))
-
-
-def undo(stage: Stage, _facts: Facts) -> None:
-    """Bring the machine up again as ``lab.up`` does, and return when the cluster works."""
-    steps.bring_back(stage.site, stage.events)
+    return {power.NODE: stage.announcer, ECHO: stage.heirs()[0]}
 
 
 DRILL = Drill(
@@ -32,8 +19,8 @@ DRILL = Drill(
     words="the announcer's machine is powered off",
     shows="the other speakers notice by memberlist, one takes the address over and says so by gratuitous ARP",
     look=look,
-    make=make,
-    undo=undo,
+    make=power.off,
+    undo=power.on,
     claims=(claims.BROKE, claims.REPLACED, claims.MOVED),
     seconds=40.0,
     until_served=True,

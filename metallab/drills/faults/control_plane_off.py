@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from metallab import providers, steps
-from metallab.drills import claims
+from metallab.drills import claims, power
 from metallab.drills.base import ECHO, Drill, Facts, NotPossible, Stage
 
 
@@ -12,17 +11,7 @@ def look(stage: Stage) -> Facts:
     control_plane = stage.site.lab.control_plane.name
     if control_plane in (stage.announcer, stage.server):
         raise NotPossible("the control plane announces or serves itself")
-    return {"node": control_plane, ECHO: stage.announcer}
-
-
-def make(stage: Stage, facts: Facts) -> None:
-    """Cut the power."""
-    providers.of(stage.site.choice.provider).power_off(stage.site, stage.machine(facts["node"]))
-
-
-def undo(stage: Stage, _facts: Facts) -> None:
-    """Bring it up again as ``lab.up`` does, and return when the cluster works."""
-    steps.bring_back(stage.site, stage.events)
+    return {power.NODE: control_plane, ECHO: stage.announcer}
 
 
 DRILL = Drill(
@@ -31,8 +20,8 @@ DRILL = Drill(
     words="the control plane's machine is powered off",
     shows="traffic does not go through the control plane: announcer, rules and server go on without it",
     look=look,
-    make=make,
-    undo=undo,
+    make=power.off,
+    undo=power.on,
     claims=(claims.GOES_ON, claims.STAYS),
     seconds=12.0,
 )

@@ -5,29 +5,18 @@ from __future__ import annotations
 from metallab.drills import claims, scaling
 from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, Stage
 
-WHERE = ("kube-system", "coredns")
-LABELS = "k8s-app=kube-dns"
-NODE, LOOKUP = "node", "lookup"
+DNS = scaling.Deployment("kube-system", "coredns", "k8s-app=kube-dns")
+LOOKUP = "lookup"
 NAME = "kubernetes.default.svc.cluster.local"
 FOUND, UNKNOWN = "found", "no answer"
 
 
-def look(stage: Stage) -> Facts:
-    """See that it runs."""
-    return {**scaling.count(stage, *WHERE), NODE: stage.announcer, ECHO: stage.announcer}
-
-
 def make(stage: Stage, facts: Facts) -> Facts:
     """Take it away, and look a name up."""
-    scaling.down(stage, *WHERE, LABELS)
+    DNS.take_away(stage)
     words = ["kdig", "+time=1", "+retry=0", "+short", f"@{stage.site.lab.dns_address}", NAME]
-    done = stage.runner(facts[NODE]).run(words, timeout=ASK_SECONDS, check=False)
+    done = stage.runner(facts[ECHO]).run(words, timeout=ASK_SECONDS, check=False)
     return {LOOKUP: FOUND if done.ok and done.stdout.strip()[:1].isdigit() else UNKNOWN}
-
-
-def undo(stage: Stage, facts: Facts) -> None:
-    """Bring it back."""
-    scaling.back(stage, *WHERE, facts)
 
 
 DRILL = Drill(
@@ -35,9 +24,9 @@ DRILL = Drill(
     fault="net: DNS dead",
     words="the cluster's DNS is gone",
     shows="names inside the cluster are not found; who knows an address notices nothing",
-    look=look,
+    look=DNS.look,
     make=make,
-    undo=undo,
+    undo=DNS.undo,
     claims=(
         Claim("no-names", "a name of the cluster is not found", claims.noted(LOOKUP, UNKNOWN)),
         claims.GOES_ON,

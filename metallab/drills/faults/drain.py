@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from metallab.drills import claims
+from metallab.drills import claims, nodes
 from metallab.drills.base import ASK_SECONDS, ECHO, FREE, Claim, Drill, Facts, NotPossible, Stage
 
-NODE = "node"
 DRAIN_SECONDS = 120.0
 WITHIN_SECONDS = 30.0
 
@@ -15,19 +14,14 @@ def look(stage: Stage) -> Facts:
     if stage.announcer == stage.site.lab.control_plane.name:
         raise NotPossible("the control plane announces, and its own pods cannot be driven away")
     stage.heirs()
-    return {NODE: stage.announcer, ECHO: stage.announcer, FREE: "yes"}
+    return {nodes.NODE: stage.announcer, ECHO: stage.announcer, FREE: "yes"}
 
 
 def make(stage: Stage, facts: Facts) -> None:
     """Drain it as an administrator would, with kubectl on the control plane."""
     options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={DRAIN_SECONDS:.0f}s"]
     control_plane = stage.runner(stage.site.lab.control_plane.name)
-    control_plane.run(["kubectl", "drain", facts[NODE], *options], timeout=DRAIN_SECONDS + ASK_SECONDS)
-
-
-def undo(stage: Stage, facts: Facts) -> None:
-    """Let pods run there again."""
-    stage.site.cluster.patch("v1", "Node", facts[NODE], {"spec": {"unschedulable": None}})
+    control_plane.run(["kubectl", "drain", facts[nodes.NODE], *options], timeout=DRAIN_SECONDS + ASK_SECONDS)
 
 
 DRILL = Drill(
@@ -37,7 +31,7 @@ DRILL = Drill(
     shows="only the server moves: speakers are a DaemonSet, and a cordoned node goes on announcing",
     look=look,
     make=make,
-    undo=undo,
+    undo=nodes.change({"spec": {"unschedulable": None}}),
     claims=(
         Claim("back", "new clients are served again by the server elsewhere", claims.back_within(WITHIN_SECONDS)),
         claims.STAYS,

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+from metallab.cluster.api import Object
 from metallab.cluster.metallb_status import EXCLUDE_LABEL
-from metallab.drills import claims
+from metallab.drills import claims, nodes
 from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
 
-NODE = "node"
 AT_ONCE_SECONDS = 2.0
 
 
 def look(stage: Stage) -> Facts:
     """See who announces, and who would take over."""
-    return {NODE: stage.announcer, ECHO: stage.heirs()[0]}
+    return {nodes.NODE: stage.announcer, ECHO: stage.heirs()[0]}
 
 
-def make(stage: Stage, facts: Facts) -> None:
-    """Label it."""
-    _label(stage, facts[NODE], "")
-
-
-def undo(stage: Stage, facts: Facts) -> None:
-    """Take the label away."""
-    _label(stage, facts[NODE], None)
-
-
-def _label(stage: Stage, node: str, value: str | None) -> None:
-    stage.site.cluster.patch("v1", "Node", node, {"metadata": {"labels": {EXCLUDE_LABEL: value}}})
+def _label(value: str | None) -> Object:
+    return {"metadata": {"labels": {EXCLUDE_LABEL: value}}}
 
 
 DRILL = Drill(
@@ -35,8 +25,8 @@ DRILL = Drill(
     words="the announcer is labelled exclude-from-external-load-balancers",
     shows="the address moves at once and says so: kubeadm sets this label on control planes, which then never announce",
     look=look,
-    make=make,
-    undo=undo,
+    make=nodes.change(_label("")),
+    undo=nodes.change(_label(None)),
     claims=(
         Claim("back", "new clients miss it for two seconds at most", claims.back_within(AT_ONCE_SECONDS)),
         claims.MOVED,

@@ -5,22 +5,18 @@ from __future__ import annotations
 from metallab.cluster import metallb_status
 from metallab.cluster.api import Refused
 from metallab.drills import claims, scaling
-from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import Claim, Drill, Facts, Stage
 
-WHERE = (metallb_status.NAMESPACE, metallb_status.CONTROLLER)
-LABELS = f"component={metallb_status.CONTROLLER}"
+CONTROLLER = scaling.Deployment(
+    metallb_status.NAMESPACE, metallb_status.CONTROLLER, f"component={metallb_status.CONTROLLER}"
+)
 ANSWER = "the API server"
 REFUSED = "failed calling webhook"
 
 
-def look(stage: Stage) -> Facts:
-    """See that the controller runs."""
-    return {**scaling.count(stage, *WHERE), ECHO: stage.announcer}
-
-
 def make(stage: Stage, _facts: Facts) -> Facts:
     """Take it away, and try to change the pool."""
-    scaling.down(stage, *WHERE, LABELS)
+    CONTROLLER.take_away(stage)
     change = {"metadata": {"annotations": {"metallab-drill": "try"}}}
     try:
         stage.site.cluster.patch(
@@ -31,19 +27,14 @@ def make(stage: Stage, _facts: Facts) -> Facts:
     return {ANSWER: "it took the change"}
 
 
-def undo(stage: Stage, facts: Facts) -> None:
-    """Bring it back."""
-    scaling.back(stage, *WHERE, facts)
-
-
 DRILL = Drill(
     id="webhook-down",
     fault="cluster: webhook down",
     words="MetalLB's controller is gone, and its webhook with it",
     shows="no configuration is taken any more, and no new service gets an address; what was given goes on",
-    look=look,
+    look=CONTROLLER.look,
     make=make,
-    undo=undo,
+    undo=CONTROLLER.undo,
     claims=(
         Claim("refused", "the API server refuses a change of the pool", claims.noted(ANSWER, REFUSED)),
         claims.GOES_ON,

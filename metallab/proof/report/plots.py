@@ -70,6 +70,8 @@ def shares(tracks: Sequence[Track], marks: Sequence[float]) -> str:
         for moment in marks:
             axes.axvline(moment, gid="offered", clip_on=False, zorder=3)
         _dress(axes, 100, "% answered")
+        # Room for those laid below the line of none: they would be drawn over the axis and its numbers.
+        axes.set_ylim(bottom=-2 * len(tracks))
         times = [start for track in tracks for start, _ in track.points]
         axes.set_xlim(min(times, default=0), max(times, default=0) + 1)
         return done()

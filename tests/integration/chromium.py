@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: headless Chromium, a phone or a desk, day or night, and axe-core's rules."""
+"""A real Chromium: what somebody sees of a page on a phone and on a desk, and what axe-core objects to."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+PROGRAMS = ("chromium", "chromedriver")
 SECONDS = 60
 FLAGS = (
     "--headless=new",
@@ -51,8 +52,9 @@ class Look:
         return f"{self.width}-{self.scheme}"
 
 
-LOOKS = [Look(*size, scheme) for size in ((360, 800), (1280, 900)) for scheme in ("light", "dark")]
-DESK = LOOKS[2]
+def looks(*sizes: tuple[int, int]) -> list[Look]:
+    """Return screens of these sizes, by day and by night."""
+    return [Look(*size, scheme) for size in sizes for scheme in ("light", "dark")]
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ class Browser:
 
     driver: Chrome
 
-    def show(self, address: str, look: Look = DESK) -> None:
-        """Open a page as somebody with such a screen sees it."""
+    def show(self, page: Path | str, look: Look) -> None:
+        """Open a page, a file or an address, as somebody with such a screen sees it."""
         size = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.media("screen", look.scheme)
-        self.driver.get(address)
+        self.driver.get(page.as_uri() if isinstance(page, Path) else page)
 
     def media(self, kind: str, scheme: str = "light") -> None:
         """Be a screen or paper."""
@@ -84,12 +86,14 @@ class Browser:
         return [f"{item['id']}: {node['html'][:200]}" for item in found for node in item["nodes"]]
 
     def protruding(self) -> list[str]:
-        """Return what stands out to the right of the window."""
+        """Return what reaches over the right edge of the screen, with everything that can be opened open."""
+        self.driver.execute_script("document.querySelectorAll('details').forEach(item => item.open = true)")
+        width, room = self.ask("const root = document.documentElement; return [root.scrollWidth, root.clientWidth]")
         found: list[str] = self.ask(PROTRUDING)
-        return found
+        return found if width <= room else [*found, f"the page: {width} of {room} pixels"]
 
     def said(self) -> list[str]:
-        """Return what the page's program, or the policy that holds it, has complained about since the last time."""
+        """Return what the browser complains about since the last time: scripts, policies, what could not be loaded."""
         return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def shoot(self, path: Path) -> None:
@@ -101,19 +105,18 @@ class Browser:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Browser]:
-    """Start a headless Chromium with a profile of its own in ``folder``; it ends with the block."""
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    lacking = [name for name, path in programs.items() if path is None]
-    if lacking:
-        pytest.skip(f"needs {' and '.join(lacking)}: ./inv test --yes")
+def started(profile: Path) -> Iterator[Browser]:
+    """Have a browser with a profile of its own for the block; skips the test where there is none."""
+    chromium, chromedriver = (shutil.which(name) for name in PROGRAMS)
+    if chromium is None or chromedriver is None:
+        pytest.skip(f"needs {' and '.join(PROGRAMS)}: ./inv test --yes")
     options = ChromeOptions()
-    options.binary_location = str(programs["chromium"])
+    options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}", *(["--no-sandbox"] if os.geteuid() == 0 else [])):
+    for flag in (*FLAGS, f"--user-data-dir={profile}", *(["--no-sandbox"] if os.geteuid() == 0 else [])):
         options.add_argument(flag)
     # With both paths given, selenium looks for nothing and downloads nothing.
-    driver = Chrome(options, Service(str(programs["chromedriver"])))
+    driver = Chrome(options, Service(chromedriver))
     try:
         driver.set_page_load_timeout(SECONDS)
         driver.set_script_timeout(SECONDS)
