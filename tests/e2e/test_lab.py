@@ -7,7 +7,10 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -41,17 +44,27 @@ def facts(user: User) -> dict[str, object]:
     return {"containers": sorted(containers.splitlines()), "objects": sorted(objects.splitlines()), "keys": keys}
 
 
-def restarted(user: User) -> list[str]:
-    """Containers that did not run through, each with how the one before ended and what it said last."""
-    found = []
+def containers(user: User) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every container of the cluster: its namespace, its pod, its status."""
     for pod in json.loads(user.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         for container in pod["status"].get("containerStatuses", []):
-            if container["restartCount"]:
-                before = container["lastState"]
-                logs = ("logs", "--previous", "--tail=15", f"--namespace={namespace}", name)
-                said = user.kubectl(*logs) if before else "there is no container before it"
-                found.append(f"{namespace}/{name}: {json.dumps(before)}\n{said}")
+            yield pod["metadata"]["namespace"], pod["metadata"]["name"], container
+
+
+def restarts(user: User) -> dict[str, int]:
+    """How often each container was started again."""
+    return {f"{namespace}/{pod}": one["restartCount"] for namespace, pod, one in containers(user)}
+
+
+def restarted(user: User, since: Mapping[str, int] = MappingProxyType({})) -> list[str]:
+    """Containers that did not run through ``since`` then, each with how the one before ended and what it said last."""
+    found = []
+    for namespace, pod, container in containers(user):
+        if container["restartCount"] > since.get(f"{namespace}/{pod}", 0):
+            before = container["lastState"]
+            logs = ("logs", "--previous", "--tail=15", f"--namespace={namespace}", pod)
+            said = user.kubectl(*logs) if before else "there is no container before it"
+            found.append(f"{namespace}/{pod}: {json.dumps(before)}\n{said}")
     return found
 
 
