@@ -41,8 +41,8 @@ class Redacted:
 def _named(match: re.Match[str]) -> str:
     """Return a name without its value; quotes stay, so that JSON stays JSON."""
     value = match["value"]
-    if value.strip("\"',}").lower() in _EMPTY or value[0] in "{[|>" or "<redacted" in value:
-        return match[0]
+    if value.strip("\"',}").lower() in _EMPTY or value[0] in "{[|>" or value == "-" or "<redacted" in value:
+        return match[0]  # nothing, or what begins here has its own rule
     # The rule's match may begin in the middle of the name.
     name = match.string[max(0, match.start() - len("available-")) : match.start()] + match["before"]
     if _NUMBER.fullmatch(value) and _COUNTED.search(name.rstrip("\\\"' \t=:>")):
@@ -56,6 +56,18 @@ def _block(match: re.Match[str]) -> str:
     """Return a block's first line, and that it had some."""
     first, _, rest = match[0].partition("\n")
     return f"{first}\n{match[1]}  <redacted>\n" if rest else match[0]
+
+
+def _flow(match: re.Match[str]) -> str:
+    """Return a list in brackets as one item, in quotes where they are: JSON stays JSON."""
+    inner = re.match(r"\\*[\"']", match["items"])
+    quote = inner[0] if inner is not None else ""
+    return f"{match['before']}{quote}<redacted>{quote}"
+
+
+def _items(match: re.Match[str]) -> str:
+    """Return a list with every item's place, and none of them."""
+    return match["before"] + re.sub(r"(-[ \t]+)[^\n]+", r"\1<redacted>", match["items"])
 
 
 @functools.cache
@@ -107,6 +119,22 @@ def _rules() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str
                 re.IGNORECASE | re.MULTILINE,
             ),
             _block,
+        ),
+        # A list of plain values under one; of imagePullSecrets, say, the items are names and have a colon.
+        (
+            re.compile(
+                rf"^(?P<before>([ \t]*)[\w.-]{{0,64}}?{_WORD}:[ \t]*\n)"
+                r"(?P<items>(?:\2[ \t]*-[ \t]+[^\s:{}][^:{}\n]*(?:\n|\Z))+)",
+                re.IGNORECASE | re.MULTILINE,
+            ),
+            _items,
+        ),
+        (
+            re.compile(
+                rf"""(?P<before>{_WORD}\\*["']?[ \t]*[:=]\s*\[\s*)(?P<items>[^\]\[{{}}:<\s][^\]\[{{}}:<]*)(?=\])""",
+                re.IGNORECASE,
+            ),
+            _flow,
         ),
         # The same inside a string of JSON, to that string's end.
         (re.compile(rf"({_WORD}:[ \t]*[|>][-+0-9]*)(?:\\+n[ \t]+[^\"\\\n]*)+", re.IGNORECASE), r"\1 <redacted>"),
