@@ -108,18 +108,33 @@ def _make(body: Body, positional: Sequence[str], flags_help: Mapping[str, str], 
         output = str(flags.pop("output", "words")) if long else "words"
         words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
         with console.events_on_stdout(wanted=output == "json"):
-            code = _code_of(lambda events: body(Session(events, tuple(words)), *args, **flags), output)
+            code = _code_of(lambda events: body(Session(events, tuple(words)), *args, **_read(flags, numbers)), output)
         if code:
             raise Exit(code=code)
 
     shown = dict(flags_help)
+    parameters = [*inspect.signature(body).parameters.values()]
+    numbers = {one.name: type(one.default) for one in parameters if type(one.default) in (int, float)}
+    # Invoke ends in a traceback where a number is none; as text it comes as far as here.
+    parameters = [one.replace(default=str(one.default)) if one.name in numbers else one for one in parameters]
     if long:
-        own = inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, default="words")
-        signature = inspect.signature(body)
-        shell.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
+        parameters.append(inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, default="words"))
         shown["output"] = OUTPUT_HELP
+    shell.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     made: Body = invoke_task(positional=list(positional), help=shown)(shell)
     return made
+
+
+def _read(flags: Mapping[str, object], numbers: Mapping[str, type]) -> dict[str, object]:
+    """Return a command's flags with numbers read. Raises LAB-HOST-010 for one that is none."""
+    read = dict(flags)
+    for name in numbers.keys() & flags.keys():
+        try:
+            read[name] = numbers[name](flags[name])
+        except ValueError as error:
+            what = f"--{name.replace('_', '-')} takes a number, and {flags[name]!r} is none"
+            raise LabError(errors.HOST_CHOICE_UNKNOWN, what, fix="give it a number") from error
+    return read
 
 
 def _code_of(do: Callable[[Events], object], output: str) -> int:

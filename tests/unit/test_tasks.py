@@ -101,3 +101,30 @@ def test_an_output_nobody_knows_is_refused_before_anything_is_read(
         assert caught.value.code == int(ExitCode.HOST), name
         known = flags[name]["output"][1]
         assert f"no output is called 'xml'; there is: {known}, json" in capsys.readouterr().err, name
+
+
+def test_a_number_that_is_none_is_refused_before_anything_is_read(
+    flags: dict[str, dict[str, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LAB_FILE", str(tmp_path / "no-lab.yaml"))
+    asked = [
+        (name, flag)
+        for name in NAMES
+        for flag, (_, default) in flags[name].items()
+        if re.fullmatch(r"\d+(\.\d+)?", str(default))
+    ]
+    assert {("drill.run", "repeat"), ("lesson.serve", "port"), ("lab.status", "every"), ("bench", "rounds")} <= {*asked}
+    for name, flag in asked:
+        given = {argument.name: "x" for argument in tasks.ns[name].get_arguments() if argument.positional}
+        with pytest.raises(Exit) as caught:
+            tasks.ns[name](Context(), **{flag: "many", **given})
+        assert caught.value.code == int(ExitCode.HOST), name
+        assert f"--{flag} takes a number, and 'many' is none" in capsys.readouterr().err, name
+
+
+def test_no_flag_is_left_that_invoke_itself_would_read_as_a_number(flags: dict[str, dict[str, list[str]]]) -> None:
+    kinds = {type(default) for of_task in flags.values() for _, default in of_task.values()}
+    assert kinds <= {str, bool, type(None)}
