@@ -47,7 +47,7 @@ class Place:
     @property
     def mark(self) -> str:
         """Return what differs between two places: a page that shows another one is old."""
-        return f"{self.known.current}/{self.known.step}/{self.known.hints}"
+        return _mark(self.known)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,10 @@ class View:
     drawing: str
     words: str
     when: str
+
+
+def _mark(known: Progress) -> str:
+    return f"{known.current}/{known.step}/{known.hints}"
 
 
 def trouble(error: LabError) -> Said:
@@ -93,6 +97,10 @@ class Desk:
         lessons, known = self.shelf()
         here = next((one for one in lessons if one.name == known.current and known.ready), None)
         return Place(here, known)
+
+    def mark(self) -> str:
+        """Return the mark of where the learner is, without reading a lesson: it is asked every few seconds."""
+        return _mark(progress.load(self.site.labdir))
 
     def start(self, which: str) -> Said:
         """Bring the lab to a lesson's start, or go on with it."""

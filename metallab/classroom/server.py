@@ -162,7 +162,7 @@ class Classroom:
             return
         self._looking = self._eyes.submit(self.desk.view)
         self.seen = await asyncio.wrap_future(self._looking)
-        self.tell({"picture": asdict(self.seen), "mark": self.desk.place().mark})
+        self.tell({"picture": asdict(self.seen), "mark": self.desk.mark()})
 
 
 def _told(loop: asyncio.AbstractEventLoop, do: Callable[[], None]) -> None:
@@ -315,9 +315,12 @@ class Live(_Socket):
     def send(self, text: str) -> None:
         """Send a message; a page that is gone needs none."""
         try:
-            self.write_message(text)
+            sent = self.write_message(text)
         except WebSocketClosedError:
             self.on_close()
+            return
+        # One that goes away while it is written to is no error either, but asyncio asks for somebody to look.
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def on_message(self, message: str | bytes) -> None:
         """Hear nothing: a page only listens here."""

@@ -111,7 +111,7 @@ def test_a_mark_tells_one_place_from_another(desk: Desk) -> None:
     for known in ({"step": 1}, {"step": 2}, {"step": 2, "hints": 1}):
         be(desk, SHELF[0], **known)
         marks.add(desk.place().mark)
-        assert f'data-mark="{desk.place().mark}"' in pages.pane(desk)
+        assert f'data-mark="{desk.mark()}"' in pages.pane(desk)
     assert len(marks) == 3
 
 
