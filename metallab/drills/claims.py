@@ -17,7 +17,6 @@ from metallab.run import pace
 Judge = Callable[[View], Seen]
 SOON_SECONDS = 5.0
 """What a fault does, it does within so many seconds."""
-SELDOM, HANDOVERS = 2, 2
 OVER_SECONDS = 8.0
 """What a takeover may take beyond memberlist's timers: a busy speaker, its election, the client's ARP table."""
 NAMES = {"tcp": "TCP", "udp": "UDP", "tcp-long": "long TCP", "udp-long": "long UDP"}
@@ -137,17 +136,23 @@ def served_for(seconds: float) -> Judge:
     return judge
 
 
-def seldom_two(view: View) -> Seen:
-    """See in turn who answered a third machine that asked once a second; it noted the answers and how often it asked.
+def alone_within(seconds: float) -> Judge:
+    """Claim that of two machines that both believe they announce one alone answers so soon, and goes on to.
 
-    Handed over and back, the answers change hands twice. A question that two machines answer adds two changes.
+    The fault noted who answered, in turns of a few seconds each, and for how long there were two.
     """
-    asked, answers = view.noted["asked"], view.noted["answers"].split()
-    stretches = [(mac, len(list(run))) for mac, run in itertools.groupby(answers)]
-    twice = max(0, len(stretches) - 1 - HANDOVERS + 1) // 2
-    story = ", ".join(f"{owner(view, mac)} {number} times" for mac, number in stretches) or "nobody"
-    expected = f"no more than {SELDOM} questions answered by two machines"
-    return Seen(bool(answers) and twice <= SELDOM, expected, f"of {asked} questions answered: {story}")
+
+    def judge(view: View) -> Seen:
+        turns, two = view.noted["turns"].split(), float(view.noted["two"])
+        who = [" and ".join(owner(view, mac) for mac in turn.split("+")) if turn != "-" else "nobody" for turn in turns]
+        story = ", then ".join(name for name, _ in itertools.groupby(who))
+        last = turns[-1]
+        alone = last == turns[-2] and last != "-" and "+" not in last
+        told = f"two for {two:.0f} s" if two else "never two"
+        expected = f"two answer for {seconds:.0f} s at most, then one alone"
+        return Seen(alone and two <= seconds, expected, f"{told}: {story}")
+
+    return judge
 
 
 def two_answer(view: View) -> Seen:

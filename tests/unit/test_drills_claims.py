@@ -109,21 +109,22 @@ def test_a_claim_holds_where_it_is_true_and_nowhere_else(judge: claims.Judge, wh
 
 
 @pytest.mark.parametrize(
-    ("answers", "holds", "words"),
+    ("turns", "two", "holds", "words"),
     [
-        ([A] * 5, True, "worker-2 5 times"),
-        ([A, A, B, B, B, A], True, "worker-2 2 times, worker-1 3 times, worker-2 1 times"),
-        ([A, B, A, B, A, B, B], True, "worker-1 2 times"),
-        ([A, B] * 4, False, "worker-2 1 times"),
-        ([], False, "nobody"),
+        ([A, A, A], "0.0", True, "never two: worker-2"),
+        ([f"{A}+{B}", B, B], "5.1", True, "two for 5 s: worker-2 and worker-1, then worker-1"),
+        (["-", A, A], "0.0", True, "never two: nobody, then worker-2"),
+        ([f"{A}+{B}"] * 13 + [B, B], "66.0", False, "two for 66 s"),
+        ([f"{A}+{B}"] * 16, "80.0", False, "two for 80 s: worker-2 and worker-1"),
+        ([A, B], "0.0", False, "never two: worker-2, then worker-1"),
+        (["-", "-"], "0.0", False, "never two: nobody"),
     ],
-    ids=["one each", "handed over and back", "two twice", "two often", "none"],
+    ids=["one", "two for a while", "nobody at first", "too long", "for good", "changing", "nobody"],
 )
-def test_two_answers_to_one_question_are_seldom(answers: list[str], holds: bool, words: str) -> None:  # noqa: FBT001
-    seen = claims.seldom_two(dataclasses.replace(view(), noted={"asked": "7", "answers": " ".join(answers)}))
+def test_two_announcers_come_to_one(turns: list[str], two: str, holds: bool, words: str) -> None:  # noqa: FBT001
+    seen = claims.alone_within(65.0)(dataclasses.replace(view(), noted={"turns": " ".join(turns), "two": two}))
     assert seen.holds is holds
-    assert seen.seen.startswith("of 7 questions answered: ")
-    assert words in seen.seen
+    assert seen.seen.startswith(words)
 
 
 def test_a_delay_is_told_from_none() -> None:
