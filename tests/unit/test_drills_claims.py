@@ -109,20 +109,25 @@ def test_a_claim_holds_where_it_is_true_and_nowhere_else(judge: claims.Judge, wh
 
 
 @pytest.mark.parametrize(
-    ("answers", "holds", "words"),
+    ("answers", "answering", "holds", "words"),
     [
-        ([A] * 5, True, "worker-2 5 times"),
-        ([A, A, B, B, B, A], True, "worker-2 2 times, worker-1 3 times, worker-2 1 times"),
-        ([A, B, A, B, A, B, B], True, "worker-1 2 times"),
-        ([A, B] * 4, False, "worker-2 1 times"),
-        ([], False, "nobody"),
+        ([A] * 5, (A,), True, "worker-2 5 times; in the end worker-2 answers"),
+        ([A, A, B, B, *[A] * 5], (A,), True, "worker-2 7 times, worker-1 2 times; in the end"),
+        # As it was seen: the link is back, and both answer for a while.
+        ([*[B] * 11, *[A, B] * 12, *[A] * 9], (A,), True, "about 12 of them by both; in the end worker-2 answers"),
+        ([*[B] * 11, *[A, B] * 12], (A, B), False, "about 11 of them by both; in the end worker-2 and worker-1"),
+        ([*[B] * 11, *[A] * 4], (A,), False, "worker-1 11 times, worker-2 4 times"),
+        ([*[B] * 11, *[A] * 5], (), False, "in the end nobody answers"),
+        ([*[B] * 11, *[A] * 5], (B,), False, "in the end worker-1 answers"),
+        ([], (), False, "nobody"),
     ],
-    ids=["one each", "handed over and back", "two twice", "two often", "none"],
+    ids=["always one", "over and back", "settled", "never settled", "not yet", "silent", "not he", "none"],
 )
-def test_two_answers_to_one_question_are_seldom(answers: list[str], holds: bool, words: str) -> None:  # noqa: FBT001
-    seen = claims.seldom_two(dataclasses.replace(view(), noted={"asked": "7", "answers": " ".join(answers)}))
-    assert seen.holds is holds
-    assert seen.seen.startswith("of 7 questions answered: ")
+def test_one_answers_in_the_end(answers: list[str], answering: tuple[str, ...], holds: bool, words: str) -> None:  # noqa: FBT001
+    noted = {"asked": "90", "answers": " ".join(answers)}
+    seen = claims.one_in_the_end(dataclasses.replace(view(answering=answering), noted=noted))
+    assert seen.holds is holds, seen.seen
+    assert seen.seen.startswith("of 90 questions answered: ")
     assert words in seen.seen
 
 
