@@ -34,6 +34,7 @@ QUIET_SECONDS = 2.0
 """A speaker repeats every 1.1 s for 5 s that it announces a new service, and would take back what a drill takes."""
 AFTER_SECONDS = 2.0
 CALM_SECONDS = 60.0
+RULES_SECONDS = 60.0
 RECOVERY_SECONDS = 120.0
 READY, RECOVERED, AS_FOUND = "ready", "recovered", "as-found"
 END = "The end"
@@ -230,7 +231,20 @@ class _Play:
         journal.write(self.site.labdir, "", NOTHING)
         with self.events.step(f"an echo on {facts[ECHO]}") as step:
             echo.stage(self.site.lab, self.site.cluster, self.image, facts[ECHO], step, free=FREE in facts)
+            step.progress("its rules on every node")
+            self._await_rules()
         return stage, facts
+
+    def _await_rules(self) -> None:
+        """Wait until kube-proxy leads to the echo on every node, for any may have to announce."""
+
+        def programmed() -> None:
+            for name, runner in self.site.node_runners().items():
+                for protocol in ("TCP", "UDP"):
+                    if not probes.programmed(runner, self.subject.address, protocol, echo.PORT)[0]:
+                        raise NotYet(f"no rule for {protocol} on {name}")
+
+        until(programmed, timeout=RULES_SECONDS, what="kube-proxy's rules for the echo")
 
     def _watch(self, stage: Stage, facts: Facts) -> _Watched:
         client, events, drill = self.subject.client, self.events, self.drill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -134,6 +134,7 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         self.told: list[str] = []
+        self.rules: Iterator[bool] = iter(())
         self.drill = dataclasses.replace(
             registry.find("rogue-arp"),
             look=lambda _stage: {base.ECHO: "worker-1"},
@@ -144,7 +145,10 @@ class Story:
         self.make_raises: list[LabError] = []
         self.undo_raises: list[LabError] = []
         lab = Lab()
-        self.site = cast("Any", SimpleNamespace(lab=lab, labdir=LabDir(folder), cluster=None))
+        nodes = dict.fromkeys(("control-plane", "worker-1"))
+        self.site = cast(
+            "Any", SimpleNamespace(lab=lab, labdir=LabDir(folder), cluster=None, node_runners=lambda: nodes)
+        )
         client = SimpleNamespace(name="client")
         self.subject = cast("Any", SimpleNamespace(address=lab.vip, provider="docker", client=client))
 
@@ -193,6 +197,7 @@ def story(tmp_path: Path, proofs: list[Report], monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(memberlist, "read", lambda _cluster: memberlist.floor(memberlist.LAN, 3))
     monkeypatch.setattr(play, "found", lambda *_: {"Service default/x": "is there"})
     monkeypatch.setattr(play, "Observer", Witness)
+    monkeypatch.setattr(probes, "programmed", lambda *_: (next(made.rules, True), None))
     monkeypatch.setattr(probes, "arp", lambda *_: (answers, report_samples.passing().checks[0].evidence[0]))
     monkeypatch.setattr(Stage, "card", lambda *_: "eth1")
     for name in ("BEFORE_SECONDS", "QUIET_SECONDS", "AFTER_SECONDS", "RECOVERY_SECONDS"):
@@ -250,3 +255,27 @@ def test_a_fault_that_cannot_be_undone_at_all_is_collected_before_that_is_said(s
     assert caught.value.entry is errors.DRILL_NOT_UNDONE
     assert story.told == ["proven", "made", "collected"]
     assert journal.read(story.site.labdir) is not None
+
+
+def test_nothing_is_broken_before_every_node_leads_to_the_echo(story: Story) -> None:
+    asked: list[bool] = []
+
+    def rules() -> Iterator[bool]:
+        for answer in (True, True, True, False, True, True, True, True):
+            asked.append("made" in story.told)
+            yield answer
+
+    story.rules = rules()
+    assert story.play(claims.goes_on()).exit_code is ExitCode.OK
+    assert asked == [False] * 8
+
+
+def test_rules_that_never_come_are_a_reason_not_to_break_anything(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "RULES_SECONDS", 0.1)
+    story.rules = iter([False] * 999)
+    report = story.play(claims.goes_on())
+    assert report.exit_code is ExitCode.NOTHING_TESTED
+    assert "kube-proxy's rules for the echo" in report.proof.checks[0].reason
+    assert story.told == ["proven", "struck"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from typing import Any, cast
 
 import pytest
 
 from metallab import errors, paths
 from metallab.cluster import example, manifests
+from metallab.cluster.api import Object
 from metallab.config import Lab
 from metallab.drills import base, echo, faults, registry, table
 from metallab.drills.base import Drill
@@ -97,6 +99,35 @@ def test_the_echo_shares_the_address_by_ports_of_its_own_and_runs_where_it_shoul
     assert "worker-2" in str(pod["affinity"])
     name, _, value = echo.LABEL.partition("=")
     assert all(item["metadata"]["labels"][name] == value for item in items)
+
+
+class Pods:
+    """A cluster that knows one pod: deleted, it goes at the next look, and the next one goes where it is wished."""
+
+    def __init__(self, *nodes: str | None) -> None:
+        self.nodes, self.deleted = list(nodes), 0
+
+    def list(self, *_kind: str, labels: str) -> list[Object]:
+        assert labels == f"app={echo.NAME}"
+        metadata = {"name": "echo", **({"deletionTimestamp": "now"} if self.deleted else {})}
+        if self.deleted:
+            self.nodes = self.nodes[1:]
+            self.deleted = 0
+            return [{"metadata": metadata, "spec": {"nodeName": "leaving"}}]
+        return [{"metadata": metadata, "spec": {} if self.nodes[0] is None else {"nodeName": self.nodes[0]}}]
+
+    def delete(self, *_what: str) -> None:
+        assert self.nodes[0] == "worker-2", "nothing is deleted that is where it should be"
+        self.deleted += 1
+
+
+@pytest.mark.parametrize(
+    "nodes", [("worker-1",), (None,), ("worker-2", "worker-1"), ("worker-2", "worker-2", "worker-1")]
+)
+def test_an_echo_that_was_driven_away_is_brought_home(nodes: tuple[str | None, ...]) -> None:
+    pods = Pods(*nodes)
+    echo.bring_home(cast("Any", pods), "worker-1")
+    assert pods.nodes == list(nodes[-1:])
 
 
 def test_every_precondition_has_its_own_words() -> None:
