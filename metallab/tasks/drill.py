@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metallab import console
 from metallab.errors import LabError
 from metallab.tasks import verify
-from metallab.tasks._task import Session, finish, task
+from metallab.tasks._task import Session, finish, require_output, task
 
 if TYPE_CHECKING:
     from metallab.drills.records import DrillReport
@@ -20,7 +20,7 @@ def list(_session: Session, output: str = "table") -> None:  # noqa: A001 - the 
     """List the drills: what each breaks, and what it shows. Example: ./inv drill.list."""
     from metallab.drills import registry, report, table
 
-    verify.require_output(output)
+    require_output(output)
     if output == "json":
         console.line(report.contents_json(registry.DRILLS))
         return
@@ -44,7 +44,7 @@ def run(session: Session, name: str, repeat: int = 1, output: str = "table", rep
     from metallab.drills import report as reports
     from metallab.site import existing
 
-    verify.require_output(output)
+    require_output(output)
     verify.require_repeat(repeat)
     drill, site = registry.find(name), existing(session.lab)
     events, subject = session.events, verify.subject(site)

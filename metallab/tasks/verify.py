@@ -12,8 +12,7 @@ from metallab import console, errors, paths
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
 from metallab.proof.units import SECONDS
-from metallab.tasks import _task
-from metallab.tasks._task import Session, finish, task
+from metallab.tasks._task import Session, finish, require_output, task
 
 if TYPE_CHECKING:
     from metallab.proof.records import Report
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from metallab.site import Site
 
 WORST_FIRST = (ExitCode.CHECK_FAILED, ExitCode.NOTHING_TESTED, ExitCode.WARNINGS, ExitCode.OK)
-require_output = _task.require_output
-"""The same for the drills, which judge their words by the proof's."""
 KEEP = 20
 """So many reports are kept where no folder is named."""
 
