@@ -44,11 +44,6 @@ class Place:
     lesson: Lesson | None
     known: Progress
 
-    @property
-    def mark(self) -> str:
-        """Return what differs between two places: a page that shows another one is old."""
-        return _mark(self.known)
-
 
 @dataclass(frozen=True)
 class View:
@@ -59,7 +54,8 @@ class View:
     when: str
 
 
-def _mark(known: Progress) -> str:
+def mark(known: Progress) -> str:
+    """Return what differs between two places of a learner: a page that shows another one is old."""
     return f"{known.current}/{known.step}/{known.hints}"
 
 
@@ -100,7 +96,7 @@ class Desk:
 
     def mark(self) -> str:
         """Return the mark of where the learner is, without reading a lesson: it is asked every few seconds."""
-        return _mark(progress.load(self.site.labdir))
+        return mark(progress.load(self.site.labdir))
 
     def start(self, which: str) -> Said:
         """Bring the lab to a lesson's start, or go on with it."""
@@ -145,15 +141,14 @@ class Desk:
         return self._doing(do)
 
     def view(self) -> View:
-        """Look at the lab: who announces what. Takes a second; a lab that cannot be asked is drawn as planned."""
+        """Look at the lab: who announces what. Takes a second, more where machines are silent."""
         when = datetime.now().astimezone().strftime("%H:%M:%S")
         picture = live(self.lab, self._observer.look(), when)
         return View(svg(picture), ". ".join((picture.note, *told(picture))), when)
 
     def shell(self, machine: str, columns: int, rows: int) -> Shell:
-        """Open a login shell on a machine. Raises LabError when it cannot be reached; KeyError for one there is not."""
-        (found,) = (one for one in self.lab.machines if one.name == machine)
-        return self.site.runner(found).shell(columns, rows)
+        """Open a login shell on a machine. Raises LabError when it cannot be reached."""
+        return self.site.runner(self.lab.machine(machine)).shell(columns, rows)
 
     def _doing(self, do: Callable[[Events], Said]) -> Said:
         try:

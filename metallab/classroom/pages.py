@@ -15,7 +15,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
-from metallab.classroom.desk import Desk, Place
+from metallab.classroom.desk import Desk, Place, mark
 from metallab.config import Lab
 from metallab.lessons import play
 from metallab.lessons.format import Lesson, Step, fill, values
@@ -60,9 +60,8 @@ class Pane:
 def shelf(desk: Desk) -> str:
     """Return the page of all lessons."""
     lessons, known = desk.shelf()
-    place = desk.place()
     cards = [
-        Card(one, min(known.passed.get(one.name, 0), len(one.steps)), place.lesson is not None and _is(place, one))
+        Card(one, min(known.passed.get(one.name, 0), len(one.steps)), known.ready and one.name == known.current)
         for one in lessons
     ]
     return _render("shelf.html.j2", lab=desk.lab, cards=cards)
@@ -116,10 +115,6 @@ def _inline(text: str) -> str:
     return str(_markdown().renderInline(text))
 
 
-def _is(place: Place, one: Lesson) -> bool:
-    return place.lesson is not None and place.lesson.name == one.name
-
-
 def _pane(lab: Lab, lesson: Lesson, place: Place) -> Pane:
     # What a start has set is not among these values: it may be what has to be found.
     shown, step = values(lab), play.step_of(lesson, place.known)
@@ -127,7 +122,7 @@ def _pane(lab: Lab, lesson: Lesson, place: Place) -> Pane:
     return Pane(
         lesson=lesson,
         step=step,
-        mark=place.mark,
+        mark=mark(place.known),
         intro=markdown(fill(lesson.intro, shown)),
         text=markdown(fill(lesson.finish if step is None else step.text, shown)),
         question=_inline(fill(step.question, shown)) if step is not None else "",

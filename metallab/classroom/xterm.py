@@ -54,7 +54,6 @@ def _fetch(here: Path) -> None:
 
     Raises LabError when npm is missing or cannot: :class:`metallab.run.result.ToolMissing` and its kin.
     """
-    here.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=here.parent) as name:
         work, kept = Path(name), Path(name, "kept")
         for pin in PINS.iterdir():

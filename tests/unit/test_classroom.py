@@ -110,7 +110,7 @@ def test_a_mark_tells_one_place_from_another(desk: Desk) -> None:
     marks = set()
     for known in ({"step": 1}, {"step": 2}, {"step": 2, "hints": 1}):
         be(desk, SHELF[0], **known)
-        marks.add(desk.place().mark)
+        marks.add(desk.mark())
         assert f'data-mark="{desk.mark()}"' in pages.pane(desk)
     assert len(marks) == 3
 

@@ -83,6 +83,14 @@ def test_what_takes_long_gives_its_events_as_json(name: str, flags: dict[str, di
     assert default == "words"
 
 
+def require_refused(name: str, **flag: str) -> None:
+    """Type a command with a flag it cannot take, and see it end as the host's errors do."""
+    given = {argument.name: "x" for argument in tasks.ns[name].get_arguments() if argument.positional}
+    with pytest.raises(Exit) as caught:
+        tasks.ns[name](Context(), **flag, **given)
+    assert caught.value.code == int(ExitCode.HOST), name
+
+
 def test_an_output_nobody_knows_is_refused_before_anything_is_read(
     flags: dict[str, dict[str, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
@@ -95,10 +103,7 @@ def test_an_output_nobody_knows_is_refused_before_anything_is_read(
     asked = [name for name in NAMES if name not in LONG and "output" in flags[name]]
     assert {"doctor", "lab.status", "metallb.status", "config.show", "verify", "drill.run"} <= set(asked)
     for name in asked:
-        given = {argument.name: "x" for argument in tasks.ns[name].get_arguments() if argument.positional}
-        with pytest.raises(Exit) as caught:
-            tasks.ns[name](Context(), output="xml", **given)
-        assert caught.value.code == int(ExitCode.HOST), name
+        require_refused(name, output="xml")
         known = flags[name]["output"][1]
         assert f"no output is called 'xml'; there is: {known}, json" in capsys.readouterr().err, name
 
@@ -118,10 +123,7 @@ def test_a_number_that_is_none_is_refused_before_anything_is_read(
     ]
     assert {("drill.run", "repeat"), ("lesson.serve", "port"), ("lab.status", "every"), ("bench", "rounds")} <= {*asked}
     for name, flag in asked:
-        given = {argument.name: "x" for argument in tasks.ns[name].get_arguments() if argument.positional}
-        with pytest.raises(Exit) as caught:
-            tasks.ns[name](Context(), **{flag: "many", **given})
-        assert caught.value.code == int(ExitCode.HOST), name
+        require_refused(name, **{flag: "many"})
         assert f"--{flag} takes a number, and 'many' is none" in capsys.readouterr().err, name
 
 
