@@ -256,8 +256,9 @@ class _Play:
             with broken(drill, stage, facts) as said:
                 with events.step("watch the client") as step:
                     noted = {**said, **self._look_on(stage, facts, observer, made, step.progress)}
-                undone = observer.now()
-                # After the watch: the client's kernel hears the answers, too, and may then believe somebody else.
+                # By the earliest the client's clock can show: what follows may serve it again. Its kernel hears the
+                # answers, too, and may then believe somebody else.
+                undone = observer.now() - observer.uncertain
                 answers, asked = probes.arp(client, card, self.subject.address)
             calm = True
             try:

@@ -92,9 +92,10 @@ def outages(probes: Sequence[Probe], kind: str, since: float, until: float) -> t
     """Return the times without an answer that began from ``since`` on and before ``until``, relative to ``since``.
 
     One lasts from the first failure to the first success that lasts, by when the probes were asked. An outage that had
-    not ended by ``until`` has no end.
+    not ended by ``until`` has no end: an answer that came later, to a question from before, is what came then.
     """
-    of_kind = [one for one in probes if one.kind == kind and since <= one.began < until]
+    asked = [one for one in probes if one.kind == kind and since <= one.began < until]
+    of_kind = [one for one in asked if not one.ok or one.began + one.seconds < until]
     found: list[Outage] = []
     began: float | None = None
     better: float | None = None

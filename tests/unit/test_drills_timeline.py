@@ -56,6 +56,12 @@ def test_a_success_right_before_the_end_counts_when_nothing_failed_after_it() ->
     assert found.seconds == 0.2
 
 
+def test_an_answer_that_came_after_the_end_ends_no_outage() -> None:
+    late = [Probe(0.2, "tcp", "ok", 0.5), Probe(0.25, "tcp", "ok", 0.45)]
+    (found,) = timeline.outages([*series("xxxx"), *late], "tcp", 0.0, 0.6)
+    assert (found.ended, found.failed) == (None, 4)
+
+
 def test_what_comes_after_the_end_of_the_watch_does_not_count() -> None:
     assert timeline.outages(series("++++xxxx"), "tcp", 0.0, 0.2) == ()
 
