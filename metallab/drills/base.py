@@ -25,6 +25,8 @@ from metallab.site import Site
 Facts = Mapping[str, str]
 """What a drill found out before it broke anything, and all that its undoing needs: it is kept in a file."""
 NOTHING: Facts = MappingProxyType({})
+NODE, CARD = "node", "card"
+"""The facts that name the machine that is worked on, and its card in the lab network."""
 ECHO = "echo"
 """The fact that names the node on which the echo has to run."""
 ASK_SECONDS = 60.0

@@ -19,6 +19,8 @@ SOON_SECONDS = 5.0
 """What a fault does, it does within so many seconds."""
 OVER_SECONDS = 8.0
 """What a takeover may take beyond memberlist's timers: a busy speaker, its election, the client's ARP table."""
+TURNS, TWO = "turns", "two"
+"""What a fault notes for ``alone_within``: who answered in each turn, and for how many seconds two did."""
 NAMES = {"tcp": "TCP", "udp": "UDP", "tcp-long": "long TCP", "udp-long": "long UDP"}
 
 
@@ -139,11 +141,11 @@ def served_for(seconds: float) -> Judge:
 def alone_within(seconds: float) -> Judge:
     """Claim that of two machines that both believe they announce one alone answers so soon, and goes on to.
 
-    The fault noted who answered, in turns of a few seconds each, and for how long there were two.
+    The fault noted who answered, in turns of a few seconds each, and for how long there were two (TURNS, TWO).
     """
 
     def judge(view: View) -> Seen:
-        turns, two = view.noted["turns"].split(), float(view.noted["two"])
+        turns, two = view.noted[TURNS].split(), float(view.noted[TWO])
         who = [" and ".join(owner(view, mac) for mac in turn.split("+")) if turn != "-" else "nobody" for turn in turns]
         story = ", then ".join(name for name, _ in itertools.groupby(who))
         last = turns[-1]

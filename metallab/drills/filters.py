@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metallab.drills.base import ASK_SECONDS, ECHO, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Facts, NotPossible, Stage
 from metallab.run.result import Runner
 
 NAME = "metallab_drill"
-NODE = "node"
 
 
 def rules(family: str, chain: str) -> str:

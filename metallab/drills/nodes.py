@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metallab.cluster.api import Object
-from metallab.drills.base import Facts, Stage
-
-NODE = "node"
+from metallab.drills.base import NODE, Facts, Stage
 
 
 def change(what: Object) -> Callable[[Stage, Facts], None]:

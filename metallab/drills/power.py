@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from metallab import providers, steps
-from metallab.drills.base import Facts, Stage
-
-NODE = "node"
+from metallab.drills.base import NODE, Facts, Stage
 
 
 def off(stage: Stage, facts: Facts) -> None:

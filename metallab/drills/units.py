@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metallab.cluster import ready
-from metallab.drills.base import ASK_SECONDS, ECHO, Facts, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Facts, Stage
 from metallab.run.wait import NotYet, until
 
-NODE = "node"
 READY_SECONDS = 120.0
 
 

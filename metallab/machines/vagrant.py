@@ -93,10 +93,6 @@ class Vagrant:
         """
         return self._library("status").status()
 
-    def ssh_config(self, name: str) -> dict[str, str]:
-        """Return what ``vagrant ssh-config`` says of a running machine. Raises as ``states``."""
-        return self._library("ssh-config").conf(vm_name=name)
-
     def up(self, name: str, on_line: OnLine, *, seconds: float, leftovers: Sequence[Sequence[str]], new: bool) -> None:
         """Bring one machine up within ``seconds``. Safe to call side by side for several machines.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from metallab.drills import claims, power
-from metallab.drills.base import ECHO, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ECHO, NODE, Drill, Facts, NotPossible, Stage
 
 
 def look(stage: Stage) -> Facts:
     """See who announces, that it is no control plane, and who would take over; the echo runs there."""
     if stage.announcer == stage.site.lab.control_plane.name:
         raise NotPossible("the control plane announces, and nobody would notice its loss without it")
-    return {power.NODE: stage.announcer, ECHO: stage.heirs()[0]}
+    return {NODE: stage.announcer, ECHO: stage.heirs()[0]}
 
 
 DRILL = Drill(

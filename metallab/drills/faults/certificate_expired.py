@@ -9,10 +9,9 @@ from __future__ import annotations
 from metallab.cluster import kubeadm_config
 from metallab.cluster.api import Cluster
 from metallab.drills import claims
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Claim, Drill, Facts, NotPossible, Stage
 from metallab.run.wait import NotYet, until
 
-NODE = "node"
 PKI, WORK, KEPT = "/etc/kubernetes/pki", "/run/metallab/drill-pki", ".metallab-drill"
 SETTINGS = ("v1", "ConfigMap", "kubeadm-config", "kube-system")
 NEEDED = tuple(f"{PKI}/{name}" for name in ("apiserver.crt", "apiserver.key", "ca.crt", "ca.key"))

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from metallab.drills import claims
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Claim, Drill, Facts, NotPossible, Stage
 from metallab.machines import clock
 
-NODE = "node"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Every kernel draws one when it boots; system containers show that of the kernel they share."""
 HERE = "this host"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metallab.drills import claims, power
-from metallab.drills.base import ECHO, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ECHO, NODE, Drill, Facts, NotPossible, Stage
 
 
 def look(stage: Stage) -> Facts:
@@ -11,7 +11,7 @@ def look(stage: Stage) -> Facts:
     control_plane = stage.site.lab.control_plane.name
     if control_plane in (stage.announcer, stage.server):
         raise NotPossible("the control plane announces or serves itself")
-    return {power.NODE: control_plane, ECHO: stage.announcer}
+    return {NODE: control_plane, ECHO: stage.announcer}
 
 
 DRILL = Drill(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from metallab.drills import claims
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, CARD, ECHO, NODE, Claim, Drill, Facts, NotPossible, Stage
 
-NODE, CARD = "node", "card"
 DELAY = 0.2
 
 

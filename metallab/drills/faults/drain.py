@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metallab.drills import claims, nodes
-from metallab.drills.base import ASK_SECONDS, ECHO, FREE, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, FREE, NODE, Claim, Drill, Facts, NotPossible, Stage
 
 DRAIN_SECONDS = 120.0
 WITHIN_SECONDS = 30.0
@@ -14,14 +14,14 @@ def look(stage: Stage) -> Facts:
     if stage.announcer == stage.site.lab.control_plane.name:
         raise NotPossible("the control plane announces, and its own pods cannot be driven away")
     stage.heirs()
-    return {nodes.NODE: stage.announcer, ECHO: stage.announcer, FREE: "yes"}
+    return {NODE: stage.announcer, ECHO: stage.announcer, FREE: "yes"}
 
 
 def make(stage: Stage, facts: Facts) -> None:
     """Drain it as an administrator would, with kubectl on the control plane."""
     options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={DRAIN_SECONDS:.0f}s"]
     control_plane = stage.runner(stage.site.lab.control_plane.name)
-    control_plane.run(["kubectl", "drain", facts[nodes.NODE], *options], timeout=DRAIN_SECONDS + ASK_SECONDS)
+    control_plane.run(["kubectl", "drain", facts[NODE], *options], timeout=DRAIN_SECONDS + ASK_SECONDS)
 
 
 DRILL = Drill(

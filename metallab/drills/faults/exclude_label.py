@@ -5,14 +5,14 @@ from __future__ import annotations
 from metallab.cluster.api import Object
 from metallab.cluster.metallb_status import EXCLUDE_LABEL
 from metallab.drills import claims, nodes
-from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import ECHO, NODE, Claim, Drill, Facts, Stage
 
 AT_ONCE_SECONDS = 2.0
 
 
 def look(stage: Stage) -> Facts:
     """See who announces, and who would take over."""
-    return {nodes.NODE: stage.announcer, ECHO: stage.heirs()[0]}
+    return {NODE: stage.announcer, ECHO: stage.heirs()[0]}
 
 
 def _label(value: str | None) -> Object:

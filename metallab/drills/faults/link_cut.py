@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from metallab import errors
 from metallab.drills import claims
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, CARD, ECHO, NODE, Claim, Drill, Facts, NotPossible, Stage
 from metallab.proof import probes
 from metallab.run.wait import NotYet, until
 
-NODE, CARD, ASKER, ASKER_CARD = "node", "card", "asker", "asker card"
+ASKER, ASKER_CARD = "asker", "asker card"
 CUT_SECONDS = 15
 TURN_SECONDS = 5
 TURNS = 16
@@ -30,7 +30,6 @@ BACK_SECONDS = 90.0
 NOBODY = "-"
 QUIET_TURNS = 3
 """A machine that is back needs a moment to announce again."""
-TURNS_FACT, TWO = "turns", "two"
 
 
 def look(stage: Stage) -> Facts:
@@ -58,7 +57,7 @@ def during(stage: Stage, facts: Facts) -> Facts:
         turns.append("+".join(_asked(stage, facts, TURN_SECONDS)) or NOBODY)
         if "+" in turns[-1]:
             two = time.monotonic() - returned
-    return {TURNS_FACT: " ".join(turns), TWO: f"{two:.1f}"}
+    return {claims.TURNS: " ".join(turns), claims.TWO: f"{two:.1f}"}
 
 
 def _asked(stage: Stage, facts: Facts, seconds: int) -> list[str]:

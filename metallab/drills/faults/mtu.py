@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from metallab.drills import claims
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import ASK_SECONDS, CARD, ECHO, NODE, Claim, Drill, Facts, Stage
 from metallab.proof import iperf3
 from metallab.proof.reader import Node, loads
 from metallab.run.wait import NotYet, until
 
-NODE, CARD, FOUND = "node", "card", "mtu found"
+FOUND = "mtu found"
 MTU = 1300
 HEADERS = 28
 """An IPv4 and an ICMP header, which ping's sizes leave out."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from metallab.drills import claims, filters
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, NotPossible, Stage
+from metallab.drills.base import ASK_SECONDS, CARD, ECHO, Claim, Drill, Facts, NotPossible, Stage
 
-ROGUE, CARD = "rogue", "card"
+ROGUE = "rogue"
 CHAIN = """\
         type filter hook prerouting priority raw; policy accept;
         ip daddr {address} notrack"""

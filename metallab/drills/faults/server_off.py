@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from metallab.drills import claims, power
-from metallab.drills.base import ECHO, Drill, Facts, Stage
+from metallab.drills.base import ECHO, NODE, Drill, Facts, Stage
 
 
 def look(stage: Stage) -> Facts:
     """Choose a worker that does not announce; the only echo runs there."""
     node = stage.other_worker()
-    return {power.NODE: node, ECHO: node}
+    return {NODE: node, ECHO: node}
 
 
 DRILL = Drill(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from metallab.cluster import metallb_status
 from metallab.drills import claims, speakers
-from metallab.drills.base import ASK_SECONDS, ECHO, Drill, Facts, Stage
-
-NODE = "node"
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Drill, Facts, Stage
 
 
 def look(stage: Stage) -> Facts:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from metallab.cluster import metallb_status
 from metallab.drills import claims, speakers
-from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import ECHO, NODE, Claim, Drill, Facts, Stage
 
-NODE = "node"
 AT_ONCE_SECONDS = 2.0
 """No timer of memberlist's runs: the others are told."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metallab.drills import claims, echo
-from metallab.drills.base import ASK_SECONDS, ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import ASK_SECONDS, ECHO, NODE, Claim, Drill, Facts, Stage
 
-NODE = "node"
 PORT = 40001
 GONE, GONE_PORT = "10.244.9.9", 8081
 """An address of the pods' range that no pod has."""

@@ -7,11 +7,11 @@ from datetime import timedelta
 from metallab.cluster import kubeadm
 from metallab.cluster.kubeadm_config import Token
 from metallab.drills import claims
-from metallab.drills.base import ECHO, Claim, Drill, Facts, Stage
+from metallab.drills.base import ECHO, NODE, Claim, Drill, Facts, Stage
 from metallab.run.result import Result
 from metallab.run.wait import NotYet, until
 
-TOKEN, NODE = "token", "node"
+MINTED = "token"
 LIFE = timedelta(seconds=15)
 KNOWN_SECONDS = 10.0
 """The API server hears of a new token by a watch."""
@@ -22,12 +22,12 @@ SOMEBODY, NOBODY = "system:bootstrap:", "Unauthorized"
 
 def look(stage: Stage) -> Facts:
     """Choose the token's public half, by which it can be taken away, and the node that shows it to the API server."""
-    return {TOKEN: kubeadm.new_token().id, NODE: stage.announcer, ECHO: stage.announcer}
+    return {MINTED: kubeadm.new_token().id, NODE: stage.announcer, ECHO: stage.announcer}
 
 
 def make(stage: Stage, facts: Facts) -> Facts:
     """Make a token for some seconds, and ask with it who we are, until the API server does not know any more."""
-    token = Token(facts[TOKEN], kubeadm.new_token().secret)
+    token = Token(facts[MINTED], kubeadm.new_token().secret)
     kubeadm.mint_token(stage.site.cluster, token, LIFE)
 
     def ask() -> Result:
@@ -51,7 +51,7 @@ def make(stage: Stage, facts: Facts) -> Facts:
 
 def undo(stage: Stage, facts: Facts) -> None:
     """Remove it; the controller manager may have done so."""
-    kubeadm.drop_token(stage.site.cluster, Token(facts[TOKEN], ""))
+    kubeadm.drop_token(stage.site.cluster, Token(facts[MINTED], ""))
 
 
 DRILL = Drill(
