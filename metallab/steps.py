@@ -236,7 +236,7 @@ def prepare(lab: Lab, events: Events) -> Site:
         provider.fetch(here, bundle, box, events)
         if choice.sandbox is not None:
             with events.step("sandbox") as step:
-                sandbox.start(choice.sandbox, labdir.daemon_log, step)
+                sandbox.start(choice.sandbox, labdir.daemon_log, step, batch=not choice.accelerated)
         here = here.inside()
         provider.make_ready(here, bundle, box, events)
         _write_inventory(here, bundle, box)

@@ -25,11 +25,14 @@ class Size:
     memory: int
 
 
-def fit(lab: Lab, *, total: int | None = None, processors: int | None = None) -> dict[str, Size]:
+def fit(
+    lab: Lab, *, total: int | None = None, processors: int | None = None, emulated: bool = False
+) -> dict[str, Size]:
     """Return each machine's size, made smaller where the host could not carry what lab.yaml asks for.
 
     ``total`` (MiB) and ``processors`` are the host's own unless given; what is free at the moment does not count, so
-    that the answer is the same with the machines up. Raises LAB-HOST-012 where even the least would be too much.
+    that the answer is the same with the machines up. ``emulated``: all but the control plane get a second processor
+    only where the host has one for it. Raises LAB-HOST-012 where even the least would be too much.
     """
     room = (_memory("MemTotal") if total is None else total) - LEFT_MIB - OVERHEAD_MIB * len(lab.machines)
     cores = processors or len(os.sched_getaffinity(0))
@@ -39,9 +42,10 @@ def fit(lab: Lab, *, total: int | None = None, processors: int | None = None) ->
         raise _too_small(room + OVERHEAD_MIB * len(lab.machines), lab)
     asked = sum(machine.memory for machine in lab.machines) - sum(least.values())
     share = 1.0 if asked <= spare else spare / asked
+    cpus = _processors(lab, cores, emulated=emulated)
     return {
         machine.name: Size(
-            cpus=min(machine.cpus, cores),
+            cpus=cpus[machine.name],
             memory=least[machine.name] + int((machine.memory - least[machine.name]) * share),
         )
         for machine in lab.machines
@@ -68,6 +72,26 @@ def check_memory(lab: Lab) -> None:
 def memory() -> tuple[int, int]:
     """Return this host's memory and what of it can be had at the moment, in MiB."""
     return _memory("MemTotal"), _memory("MemAvailable")
+
+
+def _processors(lab: Lab, cores: int, *, emulated: bool) -> dict[str, int]:
+    """Return each machine's processors.
+
+    Emulated ones get in each other's way: threads of one machine wait for a lock of its devices, and who is descheduled
+    with it stops the others. Three machines of two processors on two cores needed 40 s for what three of one did in 27
+    (twelve ``kubeadm version``). Only the control plane keeps its own: with one, an API server that starts cannot
+    answer itself within its ten seconds for a TLS handshake, and gives up.
+    """
+    most = {machine.name: min(machine.cpus, cores) for machine in lab.machines}
+    if not emulated:
+        return most
+    given = {name: asked if name == lab.control_plane.name else 1 for name, asked in most.items()}
+    spare = max(0, cores - sum(given.values()))
+    for name, asked in most.items():
+        more = min(asked - given[name], spare)
+        given[name] += more
+        spare -= more
+    return given
 
 
 def _least(lab: Lab) -> dict[str, int]:

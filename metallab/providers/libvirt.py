@@ -75,7 +75,7 @@ class Libvirt:
 
     def settings(self, here: Site, box: Box, machine: Machine) -> Settings:
         """Return how the virtual machine is made."""
-        fitted = capacity.fit(here.lab)[machine.name]
+        fitted = capacity.fit(here.lab, emulated=not here.choice.accelerated)[machine.name]
         return {
             **(KVM if here.choice.accelerated else EMULATION),
             "default_prefix": machine_prefix(here.lab.name),

@@ -54,6 +54,15 @@ def test_who_asks_for_less_than_the_least_gets_that() -> None:
     assert fit(lab, total=64 * 1024)["cp"].memory == 1024
 
 
+@pytest.mark.parametrize(
+    ("processors", "cpus"),
+    [(1, [1, 1, 1, 1]), (2, [2, 1, 1, 1]), (5, [2, 1, 1, 1]), (6, [2, 2, 1, 1]), (16, [2, 2, 2, 1])],
+)
+def test_of_emulated_machines_the_control_plane_comes_first(processors: int, cpus: list[int]) -> None:
+    sizes = fit(Lab(), total=64 * 1024, processors=processors, emulated=True)
+    assert [size.cpus for size in sizes.values()] == cpus
+
+
 def numbers(what: str) -> tuple[int, int]:
     match = re.fullmatch(r"(-?\d+) MiB of memory can be had, the machines of metallab need (\d+) MiB", what)
     assert match is not None
