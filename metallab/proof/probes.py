@@ -13,11 +13,13 @@ from metallab import errors
 from metallab.errors import LabError
 from metallab.proof.reader import Node, loads
 from metallab.proof.records import Evidence
+from metallab.run import pace
 from metallab.run.result import Runner
 
 ARP_PROBES = 2
 """A second apart. Two machines that both claim an address answer the first already."""
-ARP_SECONDS = 3
+ARP_SECONDS, ARP_MOST_SECONDS = 3, 20
+"""Within which somebody has to answer: on ordinary machines, and on the slowest."""
 RUN_SECONDS = 15.0
 NO_ANSWER = 1
 """arping's exit status when fewer, or more, answers came than it asked for: two machines answering end so, too."""
@@ -68,8 +70,15 @@ class Nic:
 
 
 def arping_argv(interface: str, address: IPv4Address) -> list[str]:
-    """Return the command line: broadcasts only (``-b``), so that a second machine is heard each time, too."""
-    return ["arping", "-b", "-c", str(ARP_PROBES), "-w", str(ARP_SECONDS), "-I", interface, str(address)]
+    """Return the command line: broadcasts only (``-b``), so that a second machine is heard each time, too.
+
+    With ``-w`` it goes on asking until it has its answers, so a longer wait costs nothing but where nobody answers.
+    """
+    return ["arping", "-b", "-c", str(ARP_PROBES), "-w", str(_arp_seconds()), "-I", interface, str(address)]
+
+
+def _arp_seconds() -> int:
+    return min(ARP_MOST_SECONDS, round(pace.scaled(ARP_SECONDS)))
 
 
 def parse_arping(text: str) -> ArpAnswers:
@@ -89,14 +98,17 @@ def parse_arping(text: str) -> ArpAnswers:
 
 
 def arp(runner: Runner, interface: str, address: IPv4Address) -> tuple[ArpAnswers, Evidence]:
-    """Ask the lab network who has ``address``. Takes about 2 s. Raises LAB-PRF-002 when arping itself cannot run."""
+    """Ask the lab network who has ``address``, about 2 s for an ordinary machine.
+
+    Raises LAB-PRF-002 when arping itself cannot run.
+    """
     result = runner.run(arping_argv(interface, address), timeout=RUN_SECONDS, check=False)
     if result.rc not in (0, NO_ANSWER) or not result.stdout.startswith("ARPING"):
         what = f"arping ended with status {result.rc}"
         raise LabError(errors.PROOF_PROBE_FAILED, what, where=runner.name, detail=result.tail)
     answers = parse_arping(result.stdout)
     # arping pauses a second between questions, and waits for the last answer when there was none.
-    return answers, Evidence.of(result, ARP_SECONDS if not answers.replies else answers.sent - 1)
+    return answers, Evidence.of(result, _arp_seconds() if not answers.replies else answers.sent - 1)
 
 
 def say(runner: Runner, address: IPv4Address, port: int, words: str) -> tuple[str | None, Evidence]:

@@ -25,7 +25,7 @@ from metallab.proof.probes import (
     programmed,
     say,
 )
-from metallab.run import local
+from metallab.run import local, pace
 from metallab.run.result import Argv, CommandFailed, OnLine, Result
 
 DATA = Path(__file__).parent.parent / "data" / "proof"
@@ -69,6 +69,13 @@ class Replay:
 
 def test_arp_asks_twice_within_three_seconds_and_never_one_machine_alone() -> None:
     assert arping_argv("eth1", VIP) == ["arping", "-b", "-c", "2", "-w", "3", "-I", "eth1", "192.168.96.70"]
+
+
+@pytest.mark.parametrize(("slowness", "seconds"), [(1.0, "3"), (4.0, "12"), (20.0, "20")])
+def test_slow_machines_are_given_longer_to_answer(slowness: float, seconds: str) -> None:
+    pace.settle([slowness])
+    argv = arping_argv("eth1", VIP)
+    assert argv[argv.index("-w") + 1] == seconds
 
 
 def test_one_machine_answers() -> None:
