@@ -180,14 +180,14 @@ def share(least: float, most: float, kinds: Sequence[str] = FRESH) -> Judge:
 
 
 def slower(seconds: float) -> Judge:
-    """Claim that an answer takes so much longer than before, by the median of new UDP clients."""
+    """Claim that the quickest answer to a new UDP client takes so much longer than before: others waited for more."""
 
     def judge(view: View) -> Seen:
-        def middle(since: float, until: float) -> float:
-            took = [one.seconds for one in view.probes if one.kind == "udp" and one.ok and since <= one.began < until]
-            return timeline.median(took) if took else 0.0
+        def quickest(since: float, until: float) -> float:
+            took = (one.seconds for one in view.probes if one.kind == "udp" and one.ok and since <= one.began < until)
+            return min(took, default=0.0)
 
-        before, now = middle(0.0, view.made), middle(view.made + 1.0, view.undone)
+        before, now = quickest(0.0, view.made), quickest(view.made + 1.0, view.undone)
         return Seen(
             now - before >= seconds, f"at least {seconds:.3f} s longer", f"{before:.3f} s before, {now:.3f} s now"
         )

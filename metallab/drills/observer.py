@@ -1,8 +1,8 @@
 """The client as a witness: a small program on the client machine asks the address without a pause, and is believed.
 
-Every 50 ms it opens a TCP connection and sends a datagram, each from a fresh port, and says something on a long TCP
-connection and on a long UDP flow (``observer.pl``). Not iperf3: its server answers one client at a time and refuses
-bare connections by chance.
+Every 50 ms (on slow machines 250) it opens a TCP connection and sends a datagram, each from a fresh port, and says
+something on a long TCP connection and on a long UDP flow (``observer.pl``). Not iperf3: its server answers one client
+at a time and refuses bare connections by chance.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ import time
 from pathlib import Path
 
 from metallab import errors
+from metallab.cluster.tuning import SLOW
 from metallab.drills import timeline
 from metallab.drills.timeline import ArpClaim, Probe
 from metallab.errors import LabError
+from metallab.run import pace
 from metallab.run.result import Runner
 from metallab.run.wait import NotYet, until
 
-EVERY = 0.05
-"""Seconds between two probes of a kind: what an outage can be told to."""
+EVERY, EVERY_SLOW = 0.05, 0.25
+"""Seconds between two probes of a kind: what an outage can be told to, on ordinary machines and on slow ones.
+
+Forty connections a second are more than an emulated node can answer: it was busy with nothing else.
+"""
 LIMIT = 1.0
 """Seconds after which no answer is a failure: the client's kernel repeats a SYN only then."""
 LONGEST_SECONDS = 900.0
@@ -37,7 +42,8 @@ class Observer:
     def __init__(self, client: Runner, address: str, port: int, interface: str) -> None:
         self._client = client
         self._address = address
-        self._argv = ["perl", "-", address, str(port), str(EVERY), str(LIMIT), interface]
+        self.every = EVERY_SLOW if pace.own() >= SLOW else EVERY
+        self._argv = ["perl", "-", address, str(port), str(self.every), str(LIMIT), interface]
         self._lines: list[str] = []
         self._failed: LabError | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)

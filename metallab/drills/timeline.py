@@ -22,7 +22,7 @@ KINDS = (*FRESH, *LONG)
 STEADY = 1.0
 """A success lasts when nothing fails for so long after it."""
 BIN = 0.25
-"""Width of a step of a curve: five probes."""
+"""Width of a step of a curve: five probes, one on slow machines."""
 OK = "ok"
 
 _PROBE = re.compile(r"probe (\d+\.\d{6}) (tcp|udp|tcp-long|udp-long) (\S+) (\d+\.\d{6})")

@@ -16,7 +16,7 @@ from metallab import errors
 from metallab.drills import observer, timeline
 from metallab.drills.observer import Observer
 from metallab.errors import LabError
-from metallab.run import local
+from metallab.run import local, pace
 from metallab.run.result import Argv, OnLine, Result
 from metallab.run.wait import NotYet, until
 
@@ -153,3 +153,11 @@ def test_a_clock_that_says_no_time_is_an_error() -> None:
     with pytest.raises(LabError) as caught:
         observer.clock(Odd())
     assert caught.value.entry is errors.DRILL_OBSERVER
+
+
+@pytest.mark.parametrize(("slowness", "every"), [(1.0, 0.05), (2.9, 0.05), (12.0, 0.25)])
+def test_slow_machines_are_asked_less_often(slowness: float, every: float) -> None:
+    pace.settle([slowness])
+    watch = Observer(Here(), "127.0.0.1", 1, "eth1")
+    assert watch.every == every
+    assert watch.command.startswith(f"perl - 127.0.0.1 1 {every} ")
