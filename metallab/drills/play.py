@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from metallab import errors
 from metallab.cluster.api import Cluster
 from metallab.cluster.metallb_status import EXCLUDE_LABEL
 from metallab.drills import echo, journal, memberlist, registry, summary, timeline
@@ -236,12 +237,21 @@ class _Play:
         return stage, facts
 
     def _await_rules(self) -> None:
-        """Wait until kube-proxy leads to the echo on every node, for any may have to announce."""
+        """Wait until kube-proxy leads to the echo on every node, for any may have to announce.
+
+        A table that cannot be read is no reason to give up: kube-proxy is at work on it.
+        """
 
         def programmed() -> None:
             for name, runner in self.site.node_runners().items():
                 for protocol in ("TCP", "UDP"):
-                    if not probes.programmed(runner, self.subject.address, protocol, echo.PORT)[0]:
+                    try:
+                        there, _ = probes.programmed(runner, self.subject.address, protocol, echo.PORT)
+                    except LabError as error:
+                        if error.entry is not errors.PROOF_PROBE_FAILED:
+                            raise
+                        raise NotYet(f"{error.what} ({error.detail})") from error
+                    if not there:
                         raise NotYet(f"no rule for {protocol} on {name}")
 
         until(programmed, timeout=RULES_SECONDS, what="kube-proxy's rules for the echo")
