@@ -31,6 +31,8 @@ ECHO = "echo"
 """The fact that names the node on which the echo has to run."""
 ASK_SECONDS = 60.0
 """How long a small command on a machine may take: while machines come and go, much else is going on."""
+SETTLE_SECONDS = 1.0
+"""After which every question that was on the way when a fault was made is answered, or is not."""
 FREE = "free"
 """The fact that lets the echo run elsewhere, too, when it is driven away; its value does not matter."""
 
@@ -113,8 +115,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class View:
-    """What the client saw of one run. Times of ``probes`` and ``arp`` are the client's; the three marks are, too.
+    """What the client saw of one run. Times of ``probes`` and ``arp`` are the client's; the marks are, too.
 
+    ``made`` is when making the fault began, ``held`` when it had ended, which takes seconds on slow machines.
     ``before`` is the MAC that answered until the fault, ``answering`` those that did at its end. ``noted`` is what the
     fault itself had to say, and ``evidence`` all that was asked while it lasted. ``owners``: MAC -> machine; ``floor``
     is how soon a dead speaker can be replaced.
@@ -131,6 +134,12 @@ class View:
     evidence: tuple[Evidence, ...] = ()
     owners: Facts = field(default_factory=lambda: NOTHING)
     floor: Floor | None = None
+    held: float = 0.0
+
+    @property
+    def settled(self) -> float:
+        """Return from when on the fault is felt by whoever asks."""
+        return max(self.made + SETTLE_SECONDS, self.held)
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def share(least: float, most: float, kinds: Sequence[str] = FRESH) -> Judge:
     def judge(view: View) -> Seen:
         shares = {}
         for kind in kinds:
-            asked = [one for one in view.probes if one.kind == kind and view.made + 1.0 <= one.began < view.undone]
+            asked = [one for one in view.probes if one.kind == kind and view.settled <= one.began < view.undone]
             shares[kind] = sum(not one.ok for one in asked) / len(asked) if asked else 0.0
         told = ", ".join(f"{NAMES[kind]} {part:.0%}" for kind, part in shares.items())
         holds = all(least <= part <= most for part in shares.values())
@@ -187,7 +187,7 @@ def slower(seconds: float) -> Judge:
             took = (one.seconds for one in view.probes if one.kind == "udp" and one.ok and since <= one.began < until)
             return min(took, default=0.0)
 
-        before, now = quickest(0.0, view.made), quickest(view.made + 1.0, view.undone)
+        before, now = quickest(0.0, view.made), quickest(view.settled, view.undone)
         return Seen(
             now - before >= seconds, f"at least {seconds:.3f} s longer", f"{before:.3f} s before, {now:.3f} s now"
         )

@@ -264,6 +264,7 @@ class _Play:
                 self._calm(observer, BEFORE_SECONDS, QUIET_SECONDS)
             made = observer.now()
             with broken(drill, stage, facts) as said:
+                held = observer.now() + observer.uncertain
                 with events.step("watch the client") as step:
                     noted = {**said, **self._look_on(stage, facts, observer, made, step.progress)}
                 # By the earliest the client's clock can show: what follows may serve it again. Its kernel hears the
@@ -281,7 +282,7 @@ class _Play:
         self.uncertain = max(self.uncertain, round(observer.uncertain, 4))
         self.resolution = observer.every
         owners = {place.mac: place.name for place in stage.seen.places if place.mac}
-        view = View(seen, arp, made, undone, ended, before, answers.macs, noted, (asked,), owners, self.floor)
+        view = View(seen, arp, made, undone, ended, before, answers.macs, noted, (asked,), owners, self.floor, held)
         return _Watched(view, calm, summary.observed(view, observer.command, client.name))
 
     def _look_on(

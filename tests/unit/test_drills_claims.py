@@ -132,6 +132,10 @@ def test_a_delay_is_told_from_none() -> None:
     late = tuple(dataclasses.replace(one, seconds=0.205) if one.began >= MADE else one for one in slow.probes)
     assert claims.slower(0.18)(dataclasses.replace(slow, probes=late)).holds
     assert not claims.slower(0.18)(slow).holds
+    held = MADE + 3.0
+    late = tuple(dataclasses.replace(one, seconds=0.205) if one.began >= held else one for one in slow.probes)
+    assert not claims.slower(0.18)(dataclasses.replace(slow, probes=late)).holds, "some were quick"
+    assert claims.slower(0.18)(dataclasses.replace(slow, probes=late, held=held)).holds, "it was made by then"
 
 
 def test_tries_are_counted_by_how_they_ended() -> None:
