@@ -107,7 +107,7 @@ def test_nothing_could_be_tested_is_an_exit_code_of_its_own(played: Play) -> Non
 class Witness:
     """A client that is served all the time."""
 
-    offset, uncertain, command = 0.0, 0.0, "perl - <observer.pl"
+    offset, uncertain, every, command = 0.0, 0.0, 0.05, "perl - <observer.pl"
 
     def __init__(self, *_where: object) -> None:
         self.began = time.time()
@@ -268,6 +268,18 @@ def test_nothing_is_broken_before_every_node_leads_to_the_echo(story: Story) -> 
     story.rules = rules()
     assert story.play(claims.goes_on()).exit_code is ExitCode.OK
     assert asked == [False] * 8
+
+
+def test_rules_that_cannot_be_read_for_a_moment_are_waited_for(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = iter([LabError(errors.PROOF_PROBE_FAILED, "cannot be read", detail="busy")])
+
+    def programmed(*_: object) -> tuple[bool, None]:
+        for error in busy:
+            raise error
+        return True, None
+
+    monkeypatch.setattr(probes, "programmed", programmed)
+    assert story.play(claims.goes_on()).exit_code is ExitCode.OK
 
 
 def test_rules_that_never_come_are_a_reason_not_to_break_anything(
