@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from metallab import errors
-from metallab.cluster.tuning import SLOW
+from metallab.cluster import tuning
 from metallab.drills import timeline
 from metallab.drills.timeline import ArpClaim, Probe
 from metallab.errors import LabError
@@ -42,8 +42,7 @@ class Observer:
     def __init__(self, client: Runner, address: str, port: int, interface: str) -> None:
         self._client = client
         self._address = address
-        self.every = EVERY_SLOW if pace.own() >= SLOW else EVERY
-        self._argv = ["perl", "-", address, str(port), str(self.every), str(LIMIT), interface]
+        self._argv = ["perl", "-", address, str(port), str(every()), str(LIMIT), interface]
         self._lines: list[str] = []
         self._failed: LabError | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -117,6 +116,11 @@ class Observer:
     def _require(self) -> None:
         if self._failed is not None:
             raise self._failed
+
+
+def every() -> float:
+    """Return the seconds between two probes of a kind in this lab."""
+    return EVERY_SLOW if tuning.of(pace.own()).slow else EVERY
 
 
 def clock(client: Runner) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from metallab.cluster.api import Cluster
 from metallab.cluster.metallb_status import EXCLUDE_LABEL
 from metallab.drills import echo, journal, memberlist, registry, summary, timeline
 from metallab.drills.base import ECHO, FREE, NOTHING, Claim, Drill, Facts, NotPossible, Stage, View, broken, undo
-from metallab.drills.observer import Observer
+from metallab.drills.observer import Observer, every
 from metallab.drills.records import DrillReport, Floor, Run
 from metallab.errors import ExitCode, LabError
 from metallab.events import Events
@@ -91,7 +91,7 @@ def play(
         fault=drill.fault,
         words=drill.words,
         shows=drill.shows,
-        resolution=played.resolution,
+        resolution=every(),
         clock=played.uncertain,
         floor=played.floor,
         figures=summary.figures(played.runs),
@@ -152,7 +152,7 @@ class _Play:
         self.picture = Picture("", "")
         self.versions: Mapping[str, str] = {}
         self.floor: Floor | None = None
-        self.uncertain = self.resolution = 0.0
+        self.uncertain = 0.0
         self.found: dict[str, str] = {}
         self.touched = False
 
@@ -280,7 +280,6 @@ class _Play:
             ended = observer.now()
             seen, arp = observer.seen()
         self.uncertain = max(self.uncertain, round(observer.uncertain, 4))
-        self.resolution = observer.every
         owners = {place.mac: place.name for place in stage.seen.places if place.mac}
         view = View(seen, arp, made, undone, ended, before, answers.macs, noted, (asked,), owners, self.floor, held)
         return _Watched(view, calm, summary.observed(view, observer.command, client.name))

@@ -107,7 +107,7 @@ def test_nothing_could_be_tested_is_an_exit_code_of_its_own(played: Play) -> Non
 class Witness:
     """A client that is served all the time."""
 
-    offset, uncertain, every, command = 0.0, 0.0, 0.05, "perl - <observer.pl"
+    offset, uncertain, command = 0.0, 0.0, "perl - <observer.pl"
 
     def __init__(self, *_where: object) -> None:
         self.began = time.time()
