@@ -17,13 +17,13 @@ import pytest
 from metallab import paths
 from metallab.config import Lab
 from metallab.errors import LabError
-from metallab.events import silent
-from metallab.host import libvirt, netns, sandbox
+from metallab.host import libvirt, netns
 from metallab.host.daemons import LIBVIRT
 from metallab.host.doctor import Case, Known, diagnose, docker, hypervisors, kernel, leftovers, tries
 from metallab.host.provider import Choice
 from metallab.host.sandbox import Sandbox
 from metallab.run.local import run
+from tests.integration.daemon import started
 
 LAB = Lab(name="it-doctor", provider="docker")
 SECONDS = 120
@@ -310,17 +310,9 @@ def test_a_mount_that_a_killed_build_left_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A Docker daemon that stands for the host's own."""
-    if shutil.which("dockerd") is None:
-        pytest.skip("needs dockerd: ./inv setup")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = Sandbox("it-doctor-daemon")
-    try:
-        with silent().step("daemon") as step:
-            sandbox.start(made, tmp_path / "daemon.log", step)
+    with started(Sandbox("it-doctor-daemon"), tmp_path, monkeypatch) as made:
         monkeypatch.setenv("DOCKER_HOST", made.environment["DOCKER_HOST"])
         yield made
-    finally:
-        sandbox.stop(made)
 
 
 def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> None:
@@ -346,17 +338,11 @@ def test_a_daemon_of_the_host_s_and_what_a_lab_left_on_it(daemon: Sandbox) -> No
 @pytest.fixture
 def libvirtd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A libvirtd that stands for the host's own."""
-    if shutil.which("libvirtd") is None or shutil.which("virsh") is None:
-        pytest.skip("needs libvirtd: ./inv setup --provider libvirt")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = Sandbox("it-doctor-libvirtd", LIBVIRT)
-    try:
-        with silent().step("daemon") as step:
-            sandbox.start(made, tmp_path / "daemon.log", step)
+    if shutil.which("virsh") is None:
+        pytest.skip("needs virsh: ./inv setup --provider libvirt")
+    with started(Sandbox("it-doctor-libvirtd", LIBVIRT), tmp_path, monkeypatch) as made:
         monkeypatch.setattr(libvirt, "SYSTEM", made.environment)
         yield
-    finally:
-        sandbox.stop(made)
 
 
 @pytest.mark.usefixtures("libvirtd")

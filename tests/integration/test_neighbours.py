@@ -12,10 +12,10 @@ import pytest
 from metallab import errors
 from metallab.config import Lab
 from metallab.errors import LabError
-from metallab.events import silent
-from metallab.host import netns, provider, sandbox
+from metallab.host import netns, provider
 from metallab.host.sandbox import Sandbox
 from metallab.run.local import run
+from tests.integration.daemon import started
 
 NETWORK = "vagrant_network_192.168.98.0/24"
 LAB = Lab.model_validate({"name": "two", "network": "192.168.98.0/24"})
@@ -24,13 +24,9 @@ LAB = Lab.model_validate({"name": "two", "network": "192.168.98.0/24"})
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A daemon that plays the host's, with the network of a lab called one and its one machine, which is off."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    host = Sandbox("it-neighbours")
     empty = io.BytesIO()
     tarfile.open(fileobj=empty, mode="w").close()
-    try:
-        with silent().step("daemon") as step:
-            sandbox.start(host, tmp_path / "daemon.log", step)
+    with started(Sandbox("it-neighbours"), tmp_path, monkeypatch) as host:
         for name, value in host.environment.items():
             monkeypatch.setenv(name, value)
         run(["docker", "import", "-", "empty"], timeout=30, input=empty.getvalue())
@@ -41,8 +37,6 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         argv = ["docker", "create", f"--network={NETWORK}", "--name=metallab-one_cp", "empty", "none"]
         run(argv, timeout=30)
         yield
-    finally:
-        sandbox.stop(host)
 
 
 def test_a_network_that_others_are_in_is_refused_and_ones_own_is_not(daemon: None) -> None:
