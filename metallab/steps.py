@@ -20,7 +20,7 @@ from metallab.cluster.api import preload
 from metallab.config import Lab, Machine
 from metallab.errors import LabError
 from metallab.events import Events, Step
-from metallab.host import doctor, netns, sandbox
+from metallab.host import capacity, doctor, netns, sandbox
 from metallab.host.doctor import Case, Finding
 from metallab.machines import inventory, kubeconfig
 from metallab.machines.labdir import LabDir
@@ -39,7 +39,7 @@ GLANCE_SECONDS = 1.0
 
 SLOW = """\
 no KVM here ({evidence}), so every instruction of the machines is emulated: \
-expect about 20 minutes instead of one or two"""
+expect 10 to 20 minutes instead of one or two"""
 
 
 # -- lab.up ----------------------------------------------------------------------------------------------------
@@ -231,6 +231,9 @@ def prepare(lab: Lab, events: Events) -> Site:
     if choice.warning:
         events.warn(choice.warning)
     _examine(here, bundle, events, is_new=is_new)
+    fewer = None if choice.accelerated else capacity.fewer_processors(lab)
+    if is_new and fewer:
+        events.note(fewer)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         labdir.prepare(here.lab)
         provider.fetch(here, bundle, box, events)

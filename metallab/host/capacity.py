@@ -53,13 +53,22 @@ def fit(
 
 
 def made_smaller(lab: Lab) -> list[str]:
-    """Return a sentence for each machine that gets less than lab.yaml asks for."""
+    """Return a sentence for each machine that gets less than lab.yaml asks for, for this host has no more."""
     sizes = fit(lab)
     return [
         f"{machine.name} gets {size.cpus} processors and {size.memory} MiB, all that this host can give it"
         for machine, size in ((machine, sizes[machine.name]) for machine in lab.machines)
         if size != Size(machine.cpus, machine.memory)
     ]
+
+
+def fewer_processors(lab: Lab) -> str | None:
+    """Return which emulated machines get fewer processors than the host could give, and why; None where none does."""
+    most, given = fit(lab), fit(lab, emulated=True)
+    fewer = [f"{name} {size.cpus} of {most[name].cpus}" for name, size in given.items() if size.cpus < most[name].cpus]
+    if not fewer:
+        return None
+    return f"fewer processors than lab.yaml asks for, as emulated machines wait for each other's: {', '.join(fewer)}"
 
 
 def check_memory(lab: Lab) -> None:

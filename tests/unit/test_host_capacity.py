@@ -63,6 +63,24 @@ def test_of_emulated_machines_the_control_plane_comes_first(processors: int, cpu
     assert [size.cpus for size in sizes.values()] == cpus
 
 
+@pytest.mark.parametrize(
+    ("processors", "words"),
+    [
+        ({0}, None),
+        ({0, 1}, "worker-1 1 of 2, worker-2 1 of 2"),
+        ({*range(6)}, "worker-2 1 of 2"),
+        ({*range(16)}, None),
+    ],
+)
+def test_who_gets_fewer_because_it_is_emulated_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: set[int], words: str | None
+) -> None:
+    meminfo(tmp_path, monkeypatch, f"MemTotal: {64 * 1024 * 1024} kB\n")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: processors)
+    said = capacity.fewer_processors(Lab())
+    assert said == words if words is None else said is not None and said.endswith(f": {words}")
+
+
 def numbers(what: str) -> tuple[int, int]:
     match = re.fullmatch(r"(-?\d+) MiB of memory can be had, the machines of metallab need (\d+) MiB", what)
     assert match is not None

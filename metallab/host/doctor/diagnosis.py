@@ -17,7 +17,7 @@ from metallab.host.doctor.records import PROVIDERS, Case, Finding
 from metallab.host.provider import Choice, Made
 from metallab.workflow import Job, perform
 
-MINUTES = {True: "a minute or two", False: "about 20 minutes"}
+MINUTES = {True: "a minute or two", False: "10 to 20 minutes"}
 """How long a default lab takes from the first machine to the proof, by whether its machines run at full speed."""
 
 

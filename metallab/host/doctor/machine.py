@@ -131,7 +131,10 @@ def memory_apart(case: Case) -> Verdict | None:
         return refused(error)
     if smaller:
         return warn("; ".join(smaller), "give machines less memory: and cpus: in lab.yaml, or use a bigger host")
-    return ok(f"virtual machines get {total} MiB, as lab.yaml asks for")
+    words = f"virtual machines get {total} MiB, as lab.yaml asks for"
+    emulated = case.choice is not None and not case.choice.accelerated
+    fewer = capacity.fewer_processors(case.lab) if emulated else None
+    return ok(words if fewer is None else f"{words}; {fewer}")
 
 
 # -- disk ------------------------------------------------------------------------------------------------------
@@ -233,7 +236,7 @@ def judge_kvm(*, works: bool, evidence: str) -> Verdict:
     if works:
         return ok(evidence)
     fix = next((fix for words, fix in FIXES.items() if words in evidence), NO_HELP)
-    return warn(f"{evidence}: machines are emulated, a lab takes about 20 minutes", fix)
+    return warn(f"{evidence}: machines are emulated, a lab takes 10 to 20 minutes", fix)
 
 
 SYSTEM = Check("host.system", system)
