@@ -18,7 +18,7 @@ from metallab import bundle as bundles
 from metallab import errors, paths
 from metallab.config import Lab, parse
 from metallab.errors import LabError
-from metallab.host import doctor, packages, provider
+from metallab.host import capacity, doctor, packages, provider
 from metallab.host.doctor import (
     Case,
     Diagnosis,
@@ -222,6 +222,20 @@ def test_inside_a_container_there_are_as_many_processes_as_that_may_have(tmp_pat
     assert verdict_of(limits.LIMITS, case).state == "ok"
     on(tmp_path, {"sys/fs/cgroup/pids.max": "1000\n"})
     assert verdict_of(limits.LIMITS, case).seen == "900 of 1000 processes are left"
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+def test_the_doctor_says_what_emulation_costs_in_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, accelerated: bool
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 33554432 kB\nMemAvailable: 33554432 kB\n")
+    monkeypatch.setattr(capacity, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    choice = Choice("libvirt", "as told", accelerated=accelerated)
+    verdict = verdict_of(machine.MEMORY_APART, on(tmp_path, {}, provider="libvirt", choice=choice))
+    assert verdict.state == "ok"
+    assert verdict.seen.endswith("as lab.yaml asks for") is accelerated
+    assert ("worker-1 1 of 2" in verdict.seen) is not accelerated
 
 
 def test_capabilities_are_those_of_the_bounding_set(tmp_path: Path) -> None:
