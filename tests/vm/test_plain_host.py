@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the disk is made for PCs with a BIOS"),
 ]
 MINUTES = 80
-"""By plain emulation on two cores. It was seen as far as the join of the worker after 45 minutes on a busy machine."""
+"""The most it may take. By plain emulation it was half an hour, all through but for verify's exit code (SIGILL)."""
 HOST_SECONDS = (MINUTES - 5) * 60
 NODES = ("cp", "worker")
 Report = Mapping[str, Record]
