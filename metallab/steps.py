@@ -231,9 +231,10 @@ def prepare(lab: Lab, events: Events) -> Site:
     if choice.warning:
         events.warn(choice.warning)
     _examine(here, bundle, events, is_new=is_new)
-    fewer = None if choice.accelerated else capacity.fewer_processors(lab)
-    if is_new and fewer:
-        events.note(fewer)
+    if is_new and not choice.accelerated:
+        fewer = capacity.fewer_processors(lab)
+        if fewer is not None:
+            events.note(fewer)
     with lock.held(labdir.lock, f"the lab {lab.name}"):
         labdir.prepare(here.lab)
         provider.fetch(here, bundle, box, events)

@@ -217,9 +217,9 @@ def run(image: Path, folder: Path, seconds: float) -> dict[str, Record]:
     checkout, console, report = (folder / name for name in ("checkout.tar", "console", "report"))
     _pack(checkout)
     accelerated = kvm.probe().works
-    # Nehalem: hosts have x86-64-v2, and on a qemu64 verify was ended by SIGILL after its last check.
-    # Scheduled as the sandbox has emulated machines scheduled (host/sandbox.py).
+    # As the sandbox has emulated machines scheduled (host/sandbox.py).
     scheduled = () if accelerated else ("chrt", "--batch", "0")
+    # Nehalem: hosts have x86-64-v2, and on a qemu64 verify was ended by SIGILL after its last check.
     argv = [
         *("setpriv", "--pdeathsig", "KILL", *scheduled, f"qemu-system-{platform.machine()}"),
         *("-nodefaults", "-no-reboot"),

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the disk is made for PCs with a BIOS"),
 ]
 MINUTES = 80
-"""The most it may take. By plain emulation it was half an hour, all through but for verify's exit code (SIGILL)."""
+"""The most it may take. By plain emulation it was half an hour to the end of verify (SIGILL); not seen to pass yet."""
 HOST_SECONDS = (MINUTES - 5) * 60
 NODES = ("cp", "worker")
 Report = Mapping[str, Record]
