@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metallab import errors
-from metallab.config import LEAST_MIB, Lab
+from metallab.config import LEAST_MIB, Lab, Machine
 from metallab.errors import LabError
 
 MEMINFO = Path("/proc/meminfo")
@@ -53,13 +53,21 @@ def fit(
 
 
 def made_smaller(lab: Lab) -> list[str]:
-    """Return a sentence for each machine that gets less than lab.yaml asks for, for this host has no more."""
+    """Return a sentence for each machine that gets less than lab.yaml asks for, for this host has no more.
+
+    What emulation alone takes is not in it: `fewer_processors` tells that.
+    """
     sizes = fit(lab)
     return [
-        f"{machine.name} gets {size.cpus} processors and {size.memory} MiB, all that this host can give it"
-        for machine, size in ((machine, sizes[machine.name]) for machine in lab.machines)
-        if size != Size(machine.cpus, machine.memory)
+        f"{machine.name} gets {' and '.join(short)}, all that this host can give it"
+        for machine in lab.machines
+        if (short := _short(machine, sizes[machine.name]))
     ]
+
+
+def _short(machine: Machine, given: Size) -> list[str]:
+    pairs = (given.cpus, machine.cpus, "processors"), (given.memory, machine.memory, "MiB")
+    return [f"{has} of {asked} {unit}" for has, asked, unit in pairs if has < asked]
 
 
 def fewer_processors(lab: Lab) -> str | None:
@@ -68,7 +76,7 @@ def fewer_processors(lab: Lab) -> str | None:
     fewer = [f"{name} {size.cpus} of {most[name].cpus}" for name, size in given.items() if size.cpus < most[name].cpus]
     if not fewer:
         return None
-    return f"fewer processors than lab.yaml asks for, as emulated machines wait for each other's: {', '.join(fewer)}"
+    return f"fewer processors than this host could give, as emulated machines wait for each other's: {', '.join(fewer)}"
 
 
 def check_memory(lab: Lab) -> None:

@@ -81,6 +81,33 @@ def test_who_gets_fewer_because_it_is_emulated_is_named(
     assert said == words if words is None else said is not None and said.endswith(f": {words}")
 
 
+@pytest.mark.parametrize(
+    ("mib", "processors", "said"),
+    [
+        (64 * 1024, 2, []),
+        (64 * 1024, 1, ["control-plane gets 1 of 2 processors", "worker-1 gets 1 of 2", "worker-2 gets 1 of 2"]),
+        (
+            SMALLEST,
+            1,
+            [
+                "control-plane gets 1 of 2 processors and 1536 of 2048 MiB",
+                "worker-1 gets 1 of 2 processors and 768 of 2048 MiB",
+                "worker-2 gets 1 of 2 processors and 768 of 2048 MiB",
+                "client gets 256 of 512 MiB",
+            ],
+        ),
+    ],
+)
+def test_who_gets_less_because_the_host_has_no_more_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mib: int, processors: int, said: list[str]
+) -> None:
+    meminfo(tmp_path, monkeypatch, f"MemTotal: {mib * 1024} kB\n")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {*range(processors)})
+    smaller = capacity.made_smaller(Lab())
+    assert len(smaller) == len(said)
+    assert all(sentence.startswith(words) for sentence, words in zip(smaller, said, strict=True)), smaller
+
+
 def numbers(what: str) -> tuple[int, int]:
     match = re.fullmatch(r"(-?\d+) MiB of memory can be had, the machines of metallab need (\d+) MiB", what)
     assert match is not None

@@ -236,6 +236,11 @@ def test_the_doctor_says_what_emulation_costs_in_processors(
     assert verdict.state == "ok"
     assert verdict.seen.endswith("as lab.yaml asks for") is accelerated
     assert ("worker-1 1 of 2" in verdict.seen) is not accelerated
+    (tmp_path / "meminfo").write_text("MemTotal: 6291456 kB\nMemAvailable: 6291456 kB\n")
+    verdict = verdict_of(machine.MEMORY_APART, on(tmp_path, {}, provider="libvirt", choice=choice))
+    assert verdict.state == "warn"
+    assert "worker-1 gets " in verdict.seen
+    assert ("worker-1 1 of 2" in verdict.seen) is not accelerated
 
 
 def test_capabilities_are_those_of_the_bounding_set(tmp_path: Path) -> None:

@@ -129,12 +129,17 @@ def memory_apart(case: Case) -> Verdict | None:
         total = sum(size.memory for size in capacity.fit(case.lab).values())
     except LabError as error:
         return refused(error)
-    if smaller:
-        return warn("; ".join(smaller), "give machines less memory: and cpus: in lab.yaml, or use a bigger host")
-    words = f"virtual machines get {total} MiB, as lab.yaml asks for"
     emulated = case.choice is not None and not case.choice.accelerated
     fewer = capacity.fewer_processors(case.lab) if emulated else None
-    return ok(words if fewer is None else f"{words}; {fewer}")
+    words = "; ".join(
+        [
+            *(smaller or [f"virtual machines get {total} MiB, as lab.yaml asks for"]),
+            *([] if fewer is None else [fewer]),
+        ]
+    )
+    if smaller:
+        return warn(words, "give machines less memory: and cpus: in lab.yaml, or use a bigger host")
+    return ok(words)
 
 
 # -- disk ------------------------------------------------------------------------------------------------------
