@@ -191,7 +191,7 @@ HOST_UNSUPPORTED = Entry(
     "LAB-HOST-021",
     ExitCode.HOST,
     "the lab does not run on this kind of host",
-    "containers, namespaces and KVM are Linux's; the lab's code needs Python 3.10",
+    "containers, namespaces and KVM are Linux's; the lab's code needs Python 3.10, its packages an x86-64-v2",
     "use a host with Linux",
 )
 HOST_DISK = Entry(

@@ -224,6 +224,26 @@ def test_inside_a_container_there_are_as_many_processes_as_that_may_have(tmp_pat
     assert verdict_of(limits.LIMITS, case).seen == "900 of 1000 processes are left"
 
 
+@pytest.mark.parametrize(
+    ("flags", "state"),
+    [
+        # QEMU 7.2, -cpu qemu64 and -cpu Nehalem, the ones that matter among others
+        (
+            "fpu de pse tsc msr pae sse sse2 ht syscall nx lm nopl cpuid pni cx16 hypervisor lahf_lm svm",
+            "fail",
+        ),
+        ("fpu sse sse2 syscall nx lm nopl pni ssse3 cx16 sse4_1 sse4_2 popcnt hypervisor lahf_lm", "ok"),
+    ],
+)
+def test_a_processor_without_what_packages_are_built_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, state: str
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    case = on(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n"})
+    assert verdict_of(machine.PROCESSORS, case).state == state
+
+
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_the_doctor_says_what_emulation_costs_in_processors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, accelerated: bool

@@ -21,6 +21,8 @@ WRITTEN = datetime(2026, 11, 1, tzinfo=timezone.utc)
 OLDEST_PYTHON = (3, 10)
 TRIED = ("x86_64",)
 """Architectures a lab was ever made on."""
+X86_64_V2 = frozenset({"cx16", "lahf_lm", "pni", "popcnt", "sse4_1", "sse4_2", "ssse3"})
+"""The level's features in the kernel's names (x86-64 psABI, micro-architecture levels; ``pni`` is SSE3)."""
 CGROUP = "/sys/fs/cgroup"
 MEMORY_FILES = (("memory.max", "memory.limit_in_bytes"), ("memory.current", "memory.usage_in_bytes"))
 """Limit and use of the control group at the root, in version 2 and 1: there only inside a container."""
@@ -75,13 +77,31 @@ def judge_clock(*, now: datetime, bundled: datetime | None) -> Verdict:
     return ok(words)
 
 
-def processors(_case: Case) -> Verdict | None:
-    """Count the processors this process may use."""
-    return judge_processors(count=len(os.sched_getaffinity(0)))
+def processors(case: Case) -> Verdict | None:
+    """Count the processors this process may use, and look at what they can do."""
+    lacking = lacking_features(case.read("/proc/cpuinfo") or "") if platform.machine() == "x86_64" else ()
+    return judge_processors(count=len(os.sched_getaffinity(0)), lacking=lacking)
 
 
-def judge_processors(*, count: int) -> Verdict:
-    """Judge their number: a lab was never made on one."""
+def lacking_features(cpuinfo: str) -> tuple[str, ...]:
+    """Return what of x86-64-v2 the first processor of ``/proc/cpuinfo`` lacks; nothing where its flags are not told."""
+    for line in cpuinfo.splitlines():
+        key, _, flags = line.partition(":")
+        if key.strip() == "flags":
+            return tuple(sorted(X86_64_V2 - {*flags.split()}))
+    return ()
+
+
+def judge_processors(*, count: int, lacking: Sequence[str] = ()) -> Verdict:
+    """Judge their number, a lab was never made on one, and on x86-64 what they lack of x86-64-v2.
+
+    Every PC of the last fifteen years has that; what lacks it is a virtual machine whose hypervisor hides it (QEMU's
+    qemu64 and kvm64). There the wheels of numpy end `verify` by SIGILL when its report is drawn.
+    """
+    if lacking:
+        words = f"the processor lacks {', '.join(lacking)} of x86-64-v2, which Python's packages are built for"
+        fix = "let this virtual machine have its host's processor model (QEMU: -cpu host; Proxmox: type host)"
+        return fail(errors.HOST_UNSUPPORTED, words, fix)
     if count < 2:  # noqa: PLR2004 - kubeadm's own least
         return warn("1 processor: all will be slow, and deadlines may pass (kubeadm itself asks for 2)")
     return ok(f"{count} processors")
