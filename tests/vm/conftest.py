@@ -44,7 +44,7 @@ class UserInTime(User):
 
 
 def need_speed(minutes: int) -> None:
-    """Skip, loudly, what was not yet seen to pass by plain emulation; METALLAB_SLOW_TESTS=1 runs it all the same."""
+    """Skip, loudly, what takes too long by plain emulation; METALLAB_SLOW_TESTS=1 runs it all the same."""
     need_ci_minutes(minutes)
     if not kvm.probe().works and "METALLAB_SLOW_TESTS" not in os.environ:
         pytest.skip(f"{TOO_LATE}: without KVM it may take {minutes} minutes (METALLAB_SLOW_TESTS=1 runs it)")

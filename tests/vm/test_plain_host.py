@@ -1,7 +1,7 @@
 """The docker provider on a host like most: cgroup v2, every capability, a Docker daemon of the distribution's.
 
 The host is a virtual machine, so what this machine itself has does not matter. Where KVM does not boot a guest every
-instruction is emulated, and the whole takes about half an hour.
+instruction is emulated, and the whole takes about 40 minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the disk is made for PCs with a BIOS"),
 ]
 MINUTES = 80
-"""The most it may take. By plain emulation it was half an hour to the end of verify (SIGILL); not seen to pass yet."""
+"""The most it may take. By plain emulation on two slow cores that did nothing else it passed in 41."""
 HOST_SECONDS = (MINUTES - 5) * 60
 NODES = ("cp", "worker")
 Report = Mapping[str, Record]
