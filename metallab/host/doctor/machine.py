@@ -85,18 +85,15 @@ def processors(case: Case) -> Verdict | None:
 
 def lacking_features(cpuinfo: str) -> tuple[str, ...]:
     """Return what of x86-64-v2 the first processor of ``/proc/cpuinfo`` lacks; nothing where its flags are not told."""
-    for line in cpuinfo.splitlines():
-        key, _, flags = line.partition(":")
-        if key.strip() == "flags":
-            return tuple(sorted(X86_64_V2 - {*flags.split()}))
-    return ()
+    flags = _field(cpuinfo, "flags")
+    return () if flags is None else tuple(sorted(X86_64_V2 - {*flags.split()}))
 
 
 def judge_processors(*, count: int, lacking: Sequence[str] = ()) -> Verdict:
     """Judge their number, a lab was never made on one, and on x86-64 what they lack of x86-64-v2.
 
-    Every PC of the last fifteen years has that; what lacks it is a virtual machine whose hypervisor hides it (QEMU's
-    qemu64 and kvm64). There the wheels of numpy end `verify` by SIGILL when its report is drawn.
+    Nearly every PC of the last fifteen years has that; what lacks it is most often a virtual machine whose hypervisor
+    hides it (QEMU's qemu64 and kvm64). There the wheels of numpy end `verify` by SIGILL when its report is drawn.
     """
     if lacking:
         words = f"the processor lacks {', '.join(lacking)} of x86-64-v2, which Python's packages are built for"
@@ -120,10 +117,16 @@ def memory_shared(case: Case) -> Verdict | None:
 
 
 def _meminfo(case: Case) -> int | None:
-    for line in (case.read("/proc/meminfo") or "").splitlines():
+    value = _field(case.read("/proc/meminfo") or "", "MemAvailable")
+    return None if value is None else int(value.split()[0]) // 1024
+
+
+def _field(text: str, name: str) -> str | None:
+    """Return the first value of a field of a file like ``/proc/meminfo``, one ``name: value`` a line."""
+    for line in text.splitlines():
         key, _, value = line.partition(":")
-        if key == "MemAvailable":
-            return int(value.split()[0]) // 1024
+        if key.strip() == name:
+            return value
     return None
 
 
@@ -151,12 +154,8 @@ def memory_apart(case: Case) -> Verdict | None:
         return refused(error)
     emulated = case.choice is not None and not case.choice.accelerated
     fewer = capacity.fewer_processors(case.lab) if emulated else None
-    words = "; ".join(
-        [
-            *(smaller or [f"virtual machines get {total} MiB, as lab.yaml asks for"]),
-            *([] if fewer is None else [fewer]),
-        ]
-    )
+    said = smaller or [f"virtual machines get {total} MiB, as lab.yaml asks for"]
+    words = "; ".join(said if fewer is None else [*said, fewer])
     if smaller:
         return warn(words, "give machines less memory: and cpus: in lab.yaml, or use a bigger host")
     return ok(words)
