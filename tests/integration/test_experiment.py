@@ -44,6 +44,7 @@ class Others:
         self.counts = True
         """The Deployment's controller counts and removes pods."""
         self._stop = threading.Event()
+        self._round = threading.Lock()
         self._thread = threading.Thread(target=self._run)
         self._troubles: list[BaseException] = []
 
@@ -55,10 +56,16 @@ class Others:
         self._thread.join(30)
         assert self._troubles == []
 
+    def let(self, *, gives: bool = True, counts: bool = True) -> None:
+        """Say who acts from now on. When it returns nobody is about to act on what he saw before."""
+        with self._round:
+            self.gives, self.counts = gives, counts
+
     def _run(self) -> None:
         while not self._stop.wait(0.05):
             try:
-                self._once()
+                with self._round:
+                    self._once()
             except LabError as error:
                 # Something went while it was looked at.
                 if getattr(error, "status", 0) not in (404, 409):
@@ -131,7 +138,7 @@ def others(cluster: Cluster, metallb_kinds: list[Object]) -> Iterator[Others]:
         until(lambda: settled(cluster), timeout=20, what="the example")
         yield found
     finally:
-        found.gives = found.counts = True
+        found.let()
         cluster.delete("v1", "ConfigMap", experiment.NOTE, "default")
         for api_version, kind in KINDS:
             for item in cluster.list(api_version, kind):
@@ -324,12 +331,12 @@ def test_a_service_that_gets_no_address_is_told_and_stays_written_down(
 ) -> None:
     monkeypatch.setattr(example, "ADDRESS_SECONDS", 0.5)
     experiment.take_away(cluster, example.UDP)
-    others.gives = False
+    others.let(gives=False)
     with pytest.raises(WaitTimedOut, match=f"{example.UDP} to get its address back"):
         experiment.put_back(cluster, example.UDP)
     get(cluster, "Service", example.UDP)
     assert list(note(cluster) or {}) == [example.UDP]
-    others.gives = True
+    others.let()
     monkeypatch.setattr(example, "ADDRESS_SECONDS", 20.0)
     experiment.put_back(cluster, example.UDP)
     assert note(cluster) == {}
@@ -364,7 +371,7 @@ def test_healing_puts_back_everything_although_one_service_gets_no_address(
     monkeypatch.setattr(example, "ADDRESS_SECONDS", 0.5)
     for name in (example.TCP, example.UDP):
         experiment.take_away(cluster, name)
-    others.gives = False
+    others.let(gives=False)
     with pytest.raises(WaitTimedOut):
         experiment.heal(cluster)
     for name in (example.TCP, example.UDP):
@@ -420,7 +427,7 @@ def test_servers_that_do_not_come_back_are_told(
     monkeypatch.setattr(example, "ROLLOUT_SECONDS", 0.5)
     experiment.scale_down(cluster)
     until(lambda: counted(cluster), timeout=20, what="the controller to count none")
-    others.counts = False
+    others.let(counts=False)
     with pytest.raises(WaitTimedOut, match="iperf3-server to be ready again") as caught:
         experiment.scale_back(cluster)
     assert caught.value.last.startswith("0/1 ready")
@@ -472,7 +479,7 @@ REFUSED_SERVICE = {
 def test_a_refusal_is_read_from_the_events_and_what_was_asked_goes(
     cluster: Cluster, others: Others, case: str, name: str
 ) -> None:
-    others.gives = False
+    others.let(gives=False)
     # One of the same name that was there an hour ago.
     (old,) = [item for item in manifests.folder(f"proof/{case}") if item["metadata"]["name"] == name]
     cluster.apply(old)
@@ -520,7 +527,7 @@ def test_a_refusal_that_does_not_come_is_no_error_and_what_was_asked_goes(
     cluster: Cluster, others: Others, monkeypatch: pytest.MonkeyPatch, message: str, seen: list[str]
 ) -> None:
     monkeypatch.setattr(experiment, "EVENT_SECONDS", 1.5)
-    others.gives = False
+    others.let(gives=False)
     name = REFUSED_SERVICE["port-clash"]
 
     def answer() -> None:
@@ -660,7 +667,7 @@ def without_target(spec: Object) -> Object:
     ids=["plain", "local", "no node ports", "class", "two ports"],
 )
 def test_what_was_written_makes_the_same_service_again(cluster: Cluster, others: Others, spec: Object) -> None:
-    others.gives = False
+    others.let(gives=False)
     metadata: Object = {"name": "round", "namespace": "default", "labels": {"a": "b"}, "annotations": {"c": "d"}}
     ports = [{"port": 5201, "protocol": "TCP", "targetPort": "iperf3"}]
     full = {"type": "LoadBalancer", "selector": {"app": "x"}, "ports": ports, **spec}
