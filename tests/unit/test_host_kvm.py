@@ -79,6 +79,24 @@ def test_without_qemu_there_is_no_telling(device: Path) -> None:
     assert probe(device) == Kvm(works=False, evidence=f"{kvm.QEMU} is not installed", seconds=0.0)
 
 
+def test_what_was_mended_in_between_is_seen_and_the_guest_booted_once(
+    path: Path, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`demo` asks, installs QEMU and asks again: a lab on a host with KVM was emulated when the first answer held."""
+    device.unlink()
+    assert "there is no" in probe(device).evidence
+    device.touch()
+    with monkeypatch.context() as closed:
+        closed.setattr(os, "access", lambda *_args: False)
+        assert "closed to this user" in probe(device).evidence
+    assert "is not installed" in probe(device).evidence
+    qemu(path, f"echo booted >>{tmp_path / 'boots'}; exit 33")
+    first = probe(device)
+    assert first.works
+    assert probe(device) is first
+    assert (tmp_path / "boots").read_text() == "booted\n"
+
+
 def test_a_guest_that_leaves_through_its_door_proves_it(path: Path, device: Path) -> None:
     qemu(path, 'case "$*" in "-accel kvm "*) exit 33 ;; esac')
     found = probe(device)
