@@ -41,7 +41,10 @@ def udp(scene: Scene) -> Seen:
 
 
 def direct(scene: Scene) -> Seen:
-    """Compare TCP through the address with TCP to a server of the same node without any service, in the same run."""
+    """Compare TCP through the address with TCP to a server of the same node without any service, in the same run.
+
+    The way through the address is only called slow when it was so before the direct one and behind it.
+    """
     node, address = control(scene)
     wait = _await_control(scene, address)
     outcome, evidence = iperf3.measure(
@@ -52,11 +55,20 @@ def direct(scene: Scene) -> Seen:
     through = scene.past["tcp"].flows
     if isinstance(outcome, Failed) or not through or not outcome.received_bits_per_second:
         return plain
-    ratio = through[0].received_bits_per_second / outcome.received_bits_per_second
+    rates, flows, once_more = [through[0].received_bits_per_second], list(plain.flows), []
+    if rates[0] < SLOW_RATIO * outcome.received_bits_per_second:
+        # It was the first to cross the lab. An emulated machine translates its code by then, and a third of the
+        # direct way was measured where a minute later more went through the address than directly.
+        second, evidence_of_second = _run(scene, udp=False)
+        once_more.append(evidence_of_second)
+        if not isinstance(second, Failed):
+            flows.append(iperf3.flow(second, "TCP through the address, once more"))
+            rates.append(second.received_bits_per_second)
+    ratio = max(rates) / outcome.received_bits_per_second
     seen = f"{ratio:.2f} times the {rate(outcome.received_bits_per_second)} that go directly to {node}"
     warning = "" if ratio >= SLOW_RATIO else f"through the address only {ratio:.2f} of what goes directly to {node}"
     expected = f"a ratio, and no warning from {SLOW_RATIO} on"
-    return Seen(holds=True, expected=expected, seen=seen, evidence=(wait, evidence), flows=plain.flows, warning=warning)
+    return Seen(True, expected, seen, (wait, evidence, *once_more), tuple(flows), warning)
 
 
 def echo(scene: Scene) -> Seen:
