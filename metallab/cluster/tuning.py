@@ -11,6 +11,10 @@ from dataclasses import dataclass
 SLOW = 3.0
 """From this pace on the projects' own values were seen to fail."""
 ORDINARY_MINUTES, SLOW_MINUTES = 4, 15
+LEASES = (120, 300)
+"""Seconds. 120 lasted where machines were 60 times slower than ordinary ones, and did not where they were 50 to 100 times
+slower. A leader that loses its power is replaced only when its lease is over, so it is not longer than it has to be."""
+LEASE_FOR_PACE = 6
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,16 @@ def of(pace: float, waits: float = 1.0) -> Tuning:
     minutes = SLOW_MINUTES if max(pace, waits) >= SLOW else ORDINARY_MINUTES
     if pace < SLOW:
         return Tuning(kubeadm_minutes=minutes)
+    least, most = LEASES
+    lease = min(most, max(least, round(LEASE_FOR_PACE * pace)))
     return Tuning(
         pace=pace,
         kubeadm_minutes=minutes,
         etcd_heartbeat=500,
         etcd_election=5000,
-        lease=120,
-        renew=90,
-        retry=10,
+        lease=lease,
+        renew=lease * 3 // 4,
+        retry=lease // 12,
         wide_gossip=True,
         probe_seconds=20,
         request=300,

@@ -43,6 +43,8 @@ EMULATED = 12.0
 """Taken for a machine that is emulated and was not measured yet."""
 LIMITS = (1.0, 20.0)
 """A fast machine does not make waits shorter; a stuck one does not make them endless."""
+SLOWEST = 100.0
+"""The slowest machine seen, one of four emulated ones on two cores; more is taken for this."""
 
 _factor = 1.0
 _own = 1.0
@@ -74,7 +76,7 @@ def settle(machines: Iterable[float], now: Iterable[float] = ()) -> float:
     """Take the slowest machine's own number, let waits follow ``now`` where that is more, and return the latter."""
     global _factor, _own  # noqa: PLW0603 - see the module's own words
     least, most = LIMITS
-    _own = min(most, max(least, *machines, least))
+    _own = min(SLOWEST, max(least, *machines, least))
     _factor = min(most, max(_own, *now, least))
     return _factor
 

@@ -50,7 +50,7 @@ def test_a_machine_of_ordinary_speed_changes_nothing(factor: float) -> None:
     assert metallb.prepare(objects, chosen) == metallb.prepare(objects)
 
 
-@pytest.mark.parametrize("factor", [SLOW, 12.0, 20.0])
+@pytest.mark.parametrize("factor", [SLOW, 12.0, 20.0, 37.3, pace.SLOWEST])
 def test_a_slow_machine_is_given_what_the_projects_ask_for(factor: float) -> None:
     """etcd's guide: ten heartbeats at least an election. client-go refuses a lease that its parts do not fit into."""
     chosen = tuning.of(factor)
@@ -63,6 +63,19 @@ def test_a_slow_machine_is_given_what_the_projects_ask_for(factor: float) -> Non
     assert chosen.retry is not None
     assert chosen.lease > chosen.renew > 1.2 * chosen.retry
     assert f"{factor:.0f} times slower" in str(chosen)
+
+
+@pytest.mark.parametrize(
+    ("factor", "lease"), [(SLOW, 120), (20.0, 120), (30.0, 180), (50.0, 300), (pace.SLOWEST, 300), (1000.0, 300)]
+)
+def test_the_slower_a_machine_the_longer_a_leader_has_to_answer(factor: float, lease: int) -> None:
+    chosen = tuning.of(factor)
+    assert (chosen.lease, chosen.renew, chosen.retry) == (lease, lease * 3 // 4, lease // 12)
+
+
+def test_how_slow_machines_are_is_known_beyond_what_waits_follow() -> None:
+    assert (pace.settle([52.0]), pace.own()) == (20.0, 52.0)
+    assert (pace.settle([1000.0]), pace.own()) == (20.0, pace.SLOWEST)
 
 
 @pytest.mark.parametrize(("own", "now"), [(1.0, 1.0), (SLOW, 1.0), (20.0, 20.0), (1.0, SLOW), (1.0, 20.0)])
