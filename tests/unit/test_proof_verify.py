@@ -531,6 +531,27 @@ def test_loss_above_one_in_a_hundred_is_a_warning(subject: Subject, client: Fake
     assert check_of(report, "udp").verdict is Verdict.PASS
     assert report.warnings == ("udp: 20.2% of the datagrams lost at 1.05 Mbit/s",)
     assert report.exit_code == ExitCode.WARNINGS
+    assert [flow.lost for flow in check_of(report, "udp").flows] == [55, 55], "measured twice before it is said"
+
+
+def test_loss_of_the_first_run_alone_is_shown_and_not_warned_about(subject: Subject, client: FakeMachine) -> None:
+    client.first["iperf3-J-u"] = [(0, captured("udp-loss.json"), "")]
+    report = verify(subject, silent())
+    check = check_of(report, "udp")
+    assert (check.verdict, report.warnings) == (Verdict.PASS, ())
+    assert check.seen.endswith("55 of 272 lost, jitter 0.008 ms; once more: 0 of 272 lost")
+    assert [(flow.name, flow.lost) for flow in check.flows] == [
+        ("UDP through the address", 55),
+        ("UDP through the address, once more", 0),
+    ]
+
+
+def test_loss_and_then_no_answer_is_a_warning(subject: Subject, client: FakeMachine) -> None:
+    client.first["iperf3-J-u"] = [(0, captured("udp-loss.json"), ""), (1, captured("refused.json"), "")]
+    report = verify(subject, silent())
+    assert check_of(report, "udp").verdict is Verdict.PASS
+    assert check_of(report, "udp").seen.endswith("; once more: unable to connect to server: Connection refused")
+    assert report.warnings == ("udp: 20.2% of the datagrams lost at 1.05 Mbit/s",)
 
 
 def test_what_udp_offers_is_the_proofs_own(subject: Subject) -> None:

@@ -1,4 +1,9 @@
-"""What arrives through the address: TCP, UDP, a UDP echo, and TCP beside the direct way to the same node."""
+"""What arrives through the address: TCP, UDP, a UDP echo, and TCP beside the direct way to the same node.
+
+The first runs cross a lab that is cold. Emulated machines still translate their code then: 460 Mbit/s were measured
+where it was 1.2 Gbit/s a minute later, and 12 % of the datagrams were lost where later none was. So what would be worth
+a warning is measured once more, and warned about when it is so again.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +41,24 @@ def tcp(scene: Scene) -> Seen:
 
 def udp(scene: Scene) -> Seen:
     """Send UDP from the client; it has to arrive at the server, whose count decides, not the sender's."""
+    expected = "more than 0 datagrams received by the server"
     outcome, evidence = _run(scene, udp=True)
-    return _judge(outcome, evidence, "UDP through the address", "more than 0 datagrams received by the server")
+    first = _judge(outcome, evidence, "UDP through the address", expected)
+    if not first.warning:
+        return first
+    outcome, evidence = _run(scene, udp=True)
+    second = _judge(outcome, evidence, "UDP through the address, once more", expected)
+    seen = f"{first.seen}; once more: {_short(outcome)}"
+    warning = "" if second.holds and not second.warning else first.warning
+    return Seen(
+        first.holds, expected, seen, (*first.evidence, *second.evidence), (*first.flows, *second.flows), warning
+    )
 
 
 def direct(scene: Scene) -> Seen:
     """Compare TCP through the address with TCP to a server of the same node without any service, in the same run.
 
-    The way through the address is only called slow when it was so before the direct one and behind it.
+    The way through the address is slow when it was so before the direct one and behind it.
     """
     node, address = control(scene)
     wait = _await_control(scene, address)
@@ -57,8 +72,6 @@ def direct(scene: Scene) -> Seen:
         return plain
     rates, flows, once_more = [through[0].received_bits_per_second], list(plain.flows), []
     if rates[0] < SLOW_RATIO * outcome.received_bits_per_second:
-        # It was the first to cross the lab. An emulated machine translates its code by then, and a third of the
-        # direct way was measured where a minute later more went through the address than directly.
         second, evidence_of_second = _run(scene, udp=False)
         once_more.append(evidence_of_second)
         if not isinstance(second, Failed):
