@@ -8,6 +8,7 @@ a warning is measured once more, and warned about when it is so again.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from metallab import errors
@@ -48,10 +49,12 @@ def udp(scene: Scene) -> Seen:
         return first
     outcome, evidence = _run(scene, udp=True)
     second = _judge(outcome, evidence, "UDP through the address, once more", expected)
-    seen = f"{first.seen}; once more: {_short(outcome)}"
-    warning = "" if second.holds and not second.warning else first.warning
-    return Seen(
-        first.holds, expected, seen, (*first.evidence, *second.evidence), (*first.flows, *second.flows), warning
+    return replace(
+        first,
+        seen=f"{first.seen}; once more: {_short(outcome)}",
+        evidence=(*first.evidence, *second.evidence),
+        flows=(*first.flows, *second.flows),
+        warning="" if second.holds and not second.warning else first.warning,
     )
 
 
@@ -78,10 +81,14 @@ def direct(scene: Scene) -> Seen:
             flows.append(iperf3.flow(second, "TCP through the address, once more"))
             rates.append(second.received_bits_per_second)
     ratio = max(rates) / outcome.received_bits_per_second
-    seen = f"{ratio:.2f} times the {rate(outcome.received_bits_per_second)} that go directly to {node}"
-    warning = "" if ratio >= SLOW_RATIO else f"through the address only {ratio:.2f} of what goes directly to {node}"
-    expected = f"a ratio, and no warning from {SLOW_RATIO} on"
-    return Seen(True, expected, seen, (wait, evidence, *once_more), tuple(flows), warning)
+    return replace(
+        plain,
+        expected=f"a ratio, and no warning from {SLOW_RATIO} on",
+        seen=f"{ratio:.2f} times the {rate(outcome.received_bits_per_second)} that go directly to {node}",
+        evidence=(wait, evidence, *once_more),
+        flows=tuple(flows),
+        warning="" if ratio >= SLOW_RATIO else f"through the address only {ratio:.2f} of what goes directly to {node}",
+    )
 
 
 def echo(scene: Scene) -> Seen:
