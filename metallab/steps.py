@@ -22,6 +22,7 @@ from metallab.errors import LabError
 from metallab.events import Events, Step
 from metallab.host import capacity, doctor, netns, sandbox
 from metallab.host.doctor import Case, Finding
+from metallab.host.provider import LAB_TAKES
 from metallab.machines import inventory, kubeconfig
 from metallab.machines.labdir import LabDir
 from metallab.machines.vagrant import STAGGER
@@ -39,7 +40,7 @@ GLANCE_SECONDS = 1.0
 
 SLOW = """\
 no KVM here ({evidence}), so every instruction of the machines is emulated: \
-expect 10 to 20 minutes instead of one or two"""
+expect {takes} instead of a minute or two"""
 
 
 # -- lab.up ----------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def prepare(lab: Lab, events: Events) -> Site:
     if is_new:
         events.note(f"provider {choice.provider}: {choice.reason}")
         if not choice.accelerated:
-            events.warn(SLOW.format(evidence=choice.evidence))
+            events.warn(SLOW.format(evidence=choice.evidence, takes=LAB_TAKES[False]))
     if choice.warning:
         events.warn(choice.warning)
     _examine(here, bundle, events, is_new=is_new)

@@ -12,9 +12,13 @@ SLOW = 3.0
 """From this pace on the projects' own values were seen to fail."""
 ORDINARY_MINUTES, SLOW_MINUTES = 4, 15
 LEASES = (120, 300)
-"""Seconds. 120 lasted where machines were 60 times slower than ordinary ones, and did not where they were 50 to 100 times
-slower. A leader that loses its power is replaced only when its lease is over, so it is not longer than it has to be."""
+"""The shortest and the longest lease of a leader on slow machines, in seconds.
+
+The shortest was enough where machines are 20 times slower than ordinary ones, and was lost where one was 100 times
+slower. A leader that loses its power is replaced only when its lease is over, so none is longer than it has to be.
+"""
 LEASE_FOR_PACE = 6
+"""Seconds of lease for each time that a machine is slower: 120 at 20 times."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A lab of real virtual machines, from nothing to nothing: the same proof, on kernels of their own.
 
 The tests are one story and run in order; each leaves the lab working. Where KVM does not boot a guest, every
-instruction is emulated: up to a worker's return it took 34 minutes on two slow cores that did nothing else, and 40
-beside other work. What matters most comes first: CI leaves out what its time does not last for, and says so.
+instruction is emulated: up to a worker's return it took 11 minutes on two cores that did nothing else, and 34 on two
+that emulate three times slower. What matters most comes first: CI leaves out what its time does not last for, and says
+so.
 """
 
 from __future__ import annotations

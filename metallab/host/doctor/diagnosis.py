@@ -17,9 +17,6 @@ from metallab.host.doctor.records import PROVIDERS, Case, Finding
 from metallab.host.provider import Choice, Made
 from metallab.workflow import Job, perform
 
-MINUTES = {True: "a minute or two", False: "10 to 20 minutes"}
-"""How long a default lab takes from the first machine to the proof, by whether its machines run at full speed."""
-
 
 @dataclass(frozen=True)
 class Known:
@@ -87,7 +84,7 @@ def diagnose(lab: Lab, known: Known) -> Diagnosis:
     choice = answers[lab.provider]
     if isinstance(choice, LabError):
         return Diagnosis(lab, findings, asked, None, choice.what)
-    how = f"{choice.reason}; a default lab takes {MINUTES[choice.accelerated]}"
+    how = f"{choice.reason}; a default lab takes {provider.LAB_TAKES[choice.accelerated]}"
     return Diagnosis(lab, findings, asked, choice, how)
 
 

@@ -15,6 +15,7 @@ from metallab import errors, paths
 from metallab.errors import LabError
 from metallab.host import capacity, kvm
 from metallab.host.doctor.records import GIB, MIB, Case, Check, Verdict, fail, ok, refused, unseen, warn
+from metallab.host.provider import LAB_TAKES
 
 WRITTEN = datetime(2026, 11, 1, tzinfo=timezone.utc)
 """No right clock shows a time before the lab was written."""
@@ -260,7 +261,7 @@ def judge_kvm(*, works: bool, evidence: str) -> Verdict:
     if works:
         return ok(evidence)
     fix = next((fix for words, fix in FIXES.items() if words in evidence), NO_HELP)
-    return warn(f"{evidence}: machines are emulated, a lab takes 10 to 20 minutes", fix)
+    return warn(f"{evidence}: machines are emulated, a lab takes {LAB_TAKES[False]}", fix)
 
 
 SYSTEM = Check("host.system", system)
