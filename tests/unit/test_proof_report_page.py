@@ -274,6 +274,17 @@ def test_runs_are_told_by_protocol_and_way() -> None:
     assert udp.words.startswith("UDP, what the client sent in each interval. udp (through the shared address): 3 ")
 
 
+def test_a_run_that_was_made_once_more_has_a_name_of_its_own() -> None:
+    report = report_samples.passing()
+    udp = one(report, "udp")
+    twice = report_samples.changed(report, udp=dataclasses.replace(udp, flows=(*udp.flows, *udp.flows)))
+    _tcp, group = rates.groups(twice)
+    assert [(run.check.id, run.path) for run in group.runs][:2] == [
+        ("udp", "through the shared address"),
+        ("udp", "through the shared address, once more"),
+    ]
+
+
 def test_a_plot_has_its_lines_and_no_look_of_its_own() -> None:
     found = re.findall(r'<div aria-hidden="true">(<svg.*?</svg>)</div>', text("passing"), re.DOTALL)
     assert len(found) == 2

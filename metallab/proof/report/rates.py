@@ -16,12 +16,23 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Run:
-    """A flow and the check that measured it. ``style`` is its class in the plot, empty when it is not shown there."""
+    """A flow and the check that measured it.
+
+    ``straight``: to something behind the shared address, not through it. ``again``: the check had measured this way
+    before. ``style`` is its class in the plot, empty when it is not shown there.
+    """
 
     check: Check
     flow: Flow
-    path: str
+    straight: bool
+    again: bool
     style: str
+
+    @property
+    def path(self) -> str:
+        """Return its way in words."""
+        way = f"straight to {self.flow.target}" if self.straight else "through the shared address"
+        return f"{way}, once more" if self.again else way
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -81,15 +92,18 @@ def _group(report: Report, protocol: str) -> Group:
     # A run of one interval is a dot, not a course.
     lines = [flow for _, flow in found if len(flow.intervals) > 1][:SHOWN]
     styles = {id(flow): f"run-{number}" for number, flow in enumerate(lines)}
-    runs = tuple(Run(check, flow, _path(report, flow), styles.get(id(flow), "")) for check, flow in found)
+    ways: set[tuple[str, str]] = set()
+    runs: list[Run] = []
+    for check, flow in found:
+        way = (check.id, flow.target)
+        runs.append(Run(check, flow, _host(flow) != report.address, way in ways, styles.get(id(flow), "")))
+        ways.add(way)
     columns = ("Received", "Retransmits") if protocol == "TCP" else ("Received", "Offered", "Lost of sent", "Jitter")
-    return Group(protocol, columns, runs)
+    return Group(protocol, columns, tuple(runs))
 
 
-def _path(report: Report, flow: Flow) -> str:
-    """Return the way of a flow: through the shared address, or straight to something behind it."""
-    host = flow.target.rpartition(":")[0] or flow.target
-    return "through the shared address" if host == report.address else f"straight to {flow.target}"
+def _host(flow: Flow) -> str:
+    return flow.target.rpartition(":")[0] or flow.target
 
 
 def left_out(runs: Sequence[Run]) -> str:
