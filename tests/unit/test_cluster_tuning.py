@@ -73,11 +73,6 @@ def test_the_slower_a_machine_the_longer_a_leader_has_to_answer(factor: float, l
     assert (chosen.lease, chosen.renew, chosen.retry) == (lease, lease * 3 // 4, lease // 12)
 
 
-def test_how_slow_machines_are_is_known_beyond_what_waits_follow() -> None:
-    assert (pace.settle([52.0]), pace.own()) == (20.0, 52.0)
-    assert (pace.settle([1000.0]), pace.own()) == (20.0, pace.SLOWEST)
-
-
 @pytest.mark.parametrize(("own", "now"), [(1.0, 1.0), (SLOW, 1.0), (20.0, 20.0), (1.0, SLOW), (1.0, 20.0)])
 def test_the_lab_waits_longer_than_kubeadm(own: float, now: float) -> None:
     pace.settle([own], [now])

@@ -103,7 +103,13 @@ def test_an_iterator_is_as_good_as_a_list() -> None:
 
 @pytest.mark.parametrize(
     ("machines", "now", "own", "factor"),
-    [([1.5], [4.0], 1.5, 4.0), ([6.0, 2.0], [4.0], 6.0, 6.0), ([1.0], [500.0], 1.0, 20.0), ([500.0], [], 20.0, 20.0)],
+    [
+        ([1.5], [4.0], 1.5, 4.0),
+        ([6.0, 2.0], [4.0], 6.0, 6.0),
+        ([1.0], [500.0], 1.0, 20.0),
+        ([52.0], [], 52.0, 20.0),
+        ([500.0], [], 100.0, 20.0),
+    ],
 )
 def test_load_makes_waits_longer_and_no_machine_slower(
     machines: list[float], now: list[float], own: float, factor: float
