@@ -14,11 +14,12 @@ ORDINARY_MINUTES, SLOW_MINUTES = 4, 15
 LEASES = (120, 300)
 """The shortest and the longest lease of a leader on slow machines, in seconds.
 
-The shortest was enough where machines are 20 times slower than ordinary ones, and was lost where one was 100 times
-slower. A leader that loses its power is replaced only when its lease is over, so none is longer than it has to be.
+The shortest was enough where three machines are 30 to 61 times slower than ordinary ones, and was lost where four are
+52 to 100 times slower. A leader that loses its power is replaced only when its lease is over, so none is longer than it
+has to be.
 """
-LEASE_FOR_PACE = 6
-"""Seconds of lease for each time that a machine is slower: 120 at 20 times."""
+LEASE_FOR_PACE = 4
+"""Seconds of lease for each time that a machine is slower: 120 at 30 times, 300 from 75 times on."""
 
 
 @dataclass(frozen=True)

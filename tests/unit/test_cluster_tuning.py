@@ -66,7 +66,8 @@ def test_a_slow_machine_is_given_what_the_projects_ask_for(factor: float) -> Non
 
 
 @pytest.mark.parametrize(
-    ("factor", "lease"), [(SLOW, 120), (20.0, 120), (30.0, 180), (50.0, 300), (pace.SLOWEST, 300), (1000.0, 300)]
+    ("factor", "lease"),
+    [(SLOW, 120), (30.0, 120), (37.5, 150), (60.0, 240), (75.0, 300), (pace.SLOWEST, 300), (1000.0, 300)],
 )
 def test_the_slower_a_machine_the_longer_a_leader_has_to_answer(factor: float, lease: int) -> None:
     chosen = tuning.of(factor)
