@@ -378,6 +378,7 @@ def test_all_that_is_wrong_comes_as_one_error(tmp_path: Path) -> None:
         assert each in detail
 
 
+@pytest.mark.skipif(shutil.which("dockerd") is None, reason="needs dockerd: ./inv setup")
 def test_this_host_can_carry_a_lab_and_every_check_of_it_was_made() -> None:
     diagnosis = diagnose(LAB, Known(bundled=datetime.now(timezone.utc)))
     error: LabError | None = diagnosis.error()

@@ -5,9 +5,12 @@ In a network namespace of its own, whose loopback then loses every packet.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from metallab import paths
 
@@ -45,6 +48,7 @@ with machine(str(address), labdir):
 """
 
 
+@pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft: ./inv test --yes")
 def test_a_connection_that_nobody_acknowledges_breaks(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.write_text(RULES, encoding="ascii")
