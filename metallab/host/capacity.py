@@ -9,6 +9,7 @@ from pathlib import Path
 from metallab import errors
 from metallab.config import LEAST_MIB, Lab, Machine
 from metallab.errors import LabError
+from metallab.host.fields import mebibytes
 
 MEMINFO = Path("/proc/meminfo")
 LEFT_MIB = 1024
@@ -121,9 +122,8 @@ def _too_small(there: int, lab: Lab) -> LabError:
     return LabError(errors.HOST_MEMORY, what)
 
 
-def _memory(field: str) -> int:
-    for line in MEMINFO.read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(":")
-        if key == field:
-            return int(value.split()[0]) // 1024
-    raise LabError(errors.HOST_MEMORY, f"{MEMINFO} does not say {field}")
+def _memory(name: str) -> int:
+    found = mebibytes(MEMINFO.read_text(encoding="ascii"), name)
+    if found is None:
+        raise LabError(errors.HOST_MEMORY, f"{MEMINFO} does not say {name}")
+    return found

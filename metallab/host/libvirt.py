@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 from metallab import errors
 from metallab.errors import LabError
 from metallab.events import Step
+from metallab.host.fields import field
 from metallab.run import pace
 from metallab.run.local import run
 from metallab.run.result import CommandFailed, CommandTimedOut, Result, ToolMissing
@@ -87,13 +88,13 @@ def ensure_network(network: Network, environment: Mapping[str, str]) -> None:
     """Have the network defined and running; one of that name is left as it is. Raises LAB-PROV-002."""
     if not _ask(["net-info", network.name], environment).ok:
         _tell(["net-define", "/dev/stdin"], environment, text=network.xml())
-    if "yes" not in _field(_ask(["net-info", network.name], environment).stdout, "Active"):
+    if field(_ask(["net-info", network.name], environment).stdout, "Active") != "yes":
         _tell(["net-start", network.name], environment)
 
 
 def bridge(network: str, environment: Mapping[str, str]) -> str | None:
     """Return the host's bridge of a network, None when there is no such network."""
-    return _field(_ask(["net-info", network], environment).stdout, "Bridge") or None
+    return field(_ask(["net-info", network], environment).stdout, "Bridge") or None
 
 
 def remove_network(name: str, environment: Mapping[str, str]) -> None:
@@ -108,7 +109,7 @@ def ensure_pool(environment: Mapping[str, str]) -> None:
         _tell(["pool-define-as", POOL, "dir", "--target", POOL_PATH], environment)
         _tell(["pool-build", POOL], environment)
         _tell(["pool-autostart", POOL], environment)
-    if "running" not in _field(_ask(["pool-info", POOL], environment).stdout, "State"):
+    if field(_ask(["pool-info", POOL], environment).stdout, "State") != "running":
         _tell(["pool-start", POOL], environment)
 
 
@@ -272,15 +273,6 @@ def remove_all(prefix: str, environment: Mapping[str, str]) -> None:
 
 def _names(words: list[str], environment: Mapping[str, str]) -> list[str]:
     return [line.strip() for line in _ask(words, environment).stdout.splitlines() if line.strip()]
-
-
-def _field(text: str, key: str) -> str:
-    """Return the value in a line ``Key:   value`` of virsh's output, empty when there is none."""
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            return value.strip()
-    return ""
 
 
 def _ask(words: list[str], environment: Mapping[str, str]) -> Result:

@@ -13,7 +13,7 @@ from metallab.config import Lab, parse
 from metallab.errors import LabError
 from metallab.events import Step
 from metallab.host import libvirt
-from metallab.host.libvirt import Network, _field, management_network, volume_name
+from metallab.host.libvirt import Network, management_network, volume_name
 
 LAB_NETWORK = Network("metallab-a_lab", IPv4Network("192.168.96.0/24"), dhcp=False)
 STEP = Step("disks and networks", lambda _event: None)
@@ -122,6 +122,9 @@ def test_a_box_without_a_version_is_told_by_its_age(tmp_path: Path) -> None:
     assert volume_name("mine", image) == "mine_vagrant_box_image_0_1234_box.img"
 
 
+# -- what virsh is told ----------------------------------------------------------------------------------------
+
+
 NET_INFO = """\
 Name:           vagrant-libvirt
 UUID:           d020aee1-9f2f-4f4b-a2d7-5b2f9d5f3a0e
@@ -131,20 +134,6 @@ Autostart:      no
 Bridge:         virbr1
 
 """
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("Active", "yes"), ("Bridge", "virbr1"), ("bridge", ""), ("Act", ""), ("State", "")]
-)
-def test_a_field_is_found_by_its_whole_name(key: str, value: str) -> None:
-    assert _field(NET_INFO, key) == value
-
-
-def test_a_value_may_hold_a_colon() -> None:
-    assert _field("Path:   /a:b\n", "Path") == "/a:b"
-
-
-# -- what virsh is told ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("here")

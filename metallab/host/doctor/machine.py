@@ -15,6 +15,7 @@ from metallab import errors, paths
 from metallab.errors import LabError
 from metallab.host import capacity, kvm
 from metallab.host.doctor.records import GIB, MIB, Case, Check, Verdict, fail, ok, refused, unseen, warn
+from metallab.host.fields import field, mebibytes
 from metallab.host.provider import LAB_TAKES
 
 WRITTEN = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -86,7 +87,7 @@ def processors(case: Case) -> Verdict | None:
 
 def lacking_features(cpuinfo: str) -> tuple[str, ...]:
     """Return what of x86-64-v2 the first processor of ``/proc/cpuinfo`` lacks; nothing where its flags are not told."""
-    flags = _field(cpuinfo, "flags")
+    flags = field(cpuinfo, "flags")
     return () if flags is None else tuple(sorted(X86_64_V2 - {*flags.split()}))
 
 
@@ -108,27 +109,13 @@ def judge_processors(*, count: int, lacking: Sequence[str] = ()) -> Verdict:
 def memory_shared(case: Case) -> Verdict | None:
     """Look at the memory that containers would share."""
     needed = sum(SHARED_MIB[machine.role] for machine in case.lab.machines)
-    available = _meminfo(case)
+    available = mebibytes(case.read("/proc/meminfo") or "", "MemAvailable")
     if available is None:
         return unseen("/proc/meminfo does not say MemAvailable")
     limit, used = (case.number(f"{CGROUP}/{new}", f"{CGROUP}/memory/{old}") for new, old in MEMORY_FILES)
     if limit is not None:
         available = min(available, (limit - (used or 0)) // MIB)
     return judge_memory_shared(available=available, needed=needed, exists=case.exists)
-
-
-def _meminfo(case: Case) -> int | None:
-    value = _field(case.read("/proc/meminfo") or "", "MemAvailable")
-    return None if value is None else int(value.split()[0]) // 1024
-
-
-def _field(text: str, name: str) -> str | None:
-    """Return the first value of a field of a file like ``/proc/meminfo``, one ``name: value`` a line."""
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value
-    return None
 
 
 def judge_memory_shared(*, available: int, needed: int, exists: bool) -> Verdict:
