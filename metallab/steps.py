@@ -38,9 +38,9 @@ GLANCE_SECONDS = 1.0
 """How long a machine that should be up may take to let us in before Vagrant is asked to bring it up."""
 
 
-SLOW = """\
-no KVM here ({evidence}), so every instruction of the machines is emulated: \
-expect {takes} instead of a minute or two"""
+SLOW = f"""\
+no KVM here ({{evidence}}), so every instruction of the machines is emulated: \
+expect {LAB_TAKES[False]} instead of {LAB_TAKES[True]}"""
 
 
 # -- lab.up ----------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def prepare(lab: Lab, events: Events) -> Site:
     if is_new:
         events.note(f"provider {choice.provider}: {choice.reason}")
         if not choice.accelerated:
-            events.warn(SLOW.format(evidence=choice.evidence, takes=LAB_TAKES[False]))
+            events.warn(SLOW.format(evidence=choice.evidence))
     if choice.warning:
         events.warn(choice.warning)
     _examine(here, bundle, events, is_new=is_new)
